@@ -1,0 +1,9 @@
+"""The base of every section."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Section(BaseModel):
+    """Frozen, refuses unknown keys, NaN and infinities, and numbers given as text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)

@@ -1,0 +1,59 @@
+"""Which configuration a run directory belongs to: a second start resumes, another configuration is refused."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gtn_hpc.config.load import dump
+from gtn_hpc.config.schema import OPERATIONAL, Config
+from gtn_hpc.core import atomic, environment
+from gtn_hpc.core.errors import RunError
+from gtn_hpc.core.rundir import RunDirectory
+
+TEACHING = ("run", "data", "learners", "teacher", "inner", "engine", "meta", "evaluate")
+SECTIONS = {"train": TEACHING, "search": ("run", "data", "search"), "final": ("run", "data", "search", "final")}
+"""The sections that each stage depends on."""
+
+
+def claim(config: Config, stage: str) -> RunDirectory:
+    """The run directory of `config`, made if need be, with config.yaml and environment.json in it.
+
+    A section is compared from its first use on and without the operational keys, so that stages share a directory
+    and a budget may grow.
+
+    Raises:
+        RunError: the directory cannot be written, or its name is taken by another configuration.
+    """
+    run = RunDirectory(Path(config.run.root) / config.run.name)
+    run.create()
+    state = run.read_state()
+    used = set(state.get("sections", ()))
+    if run.config.is_file():
+        before = yaml.safe_load(run.config.read_text())
+        _refuse_difference(run, before, config.model_dump(mode="json"), sorted(used & set(SECTIONS[stage])))
+    state["sections"] = sorted(used | set(SECTIONS[stage]))
+    atomic.write_json(run.state, state)
+    atomic.write_text(run.config, dump(config))
+    atomic.write_json(run.environment, environment.describe())
+    return run
+
+
+def _refuse_difference(run: RunDirectory, before: Any, now: Any, sections: Sequence[str]) -> None:
+    changes = [line for name in sections for line in _differences(before.get(name), now.get(name), name)]
+    if changes:
+        raise RunError(
+            f"The run '{run.name}' in {run.path} was made with another configuration:\n    " + "\n    ".join(changes),
+            remedy="Give this one another run.name, or use the values of before.",
+        )
+
+
+def _differences(before: Any, now: Any, key: str) -> Iterator[str]:
+    if key in OPERATIONAL or before == now:
+        return
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in sorted({*before, *now}):
+            yield from _differences(before.get(name), now.get(name), f"{key}.{name}")
+    else:
+        yield f"{key}: was {before!r}, now {now!r}"

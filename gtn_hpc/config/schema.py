@@ -1,0 +1,27 @@
+"""The whole configuration."""
+
+from gtn_hpc.config.searching import Final, Search
+from gtn_hpc.config.teaching import Teaching
+
+OPERATIONAL = frozenset(
+    {
+        "run.root",
+        "run.device",
+        "search.pool",
+        "search.workers",
+        "search.budget",
+        "search.limits",
+        "meta.checkpoint_every",
+        "meta.keep",
+        "meta.log_every",
+        "meta.images_every",
+    }
+)
+"""Keys that may differ between two starts of one run: they do not change what a key of the results means."""
+
+
+class Config(Teaching):
+    """Every setting of every stage. Names and units: `gtn config --help` lists them."""
+
+    search: Search = Search()
+    final: Final = Final()

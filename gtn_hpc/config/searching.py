@@ -1,0 +1,95 @@
+"""Sections of the later stages: search and final."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gtn_hpc.config.base import Section
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class ConvSpace(Section):
+    name: Literal["conv"] = "conv"
+    widths: tuple[tuple[Positive, Positive], tuple[Positive, Positive], tuple[Positive, Positive]] = Field(
+        ((32, 128), (64, 256), (64, 256)), description="ranges [low, high) of conv 1, conv 2 and the hidden layer"
+    )
+
+
+class ChainSpace(Section):
+    name: Literal["chain"] = "chain"
+    max_layers: int = Field(6, ge=1, description="most layers before the classifier")
+    widths: tuple[Positive, ...] = Field((8, 16, 32, 64), min_length=1, description="channels a layer may have")
+
+
+class NaoCellSpace(Section):
+    name: Literal["nao_cell"] = "nao_cell"
+    cells: int = Field(3, ge=1, description="normal cells between reductions, N (3N+2 cells in all)")
+    filters: int = Field(32, ge=1, description="channels of the first cells, F")
+    nodes: int = Field(5, ge=1, description="nodes of a cell")
+
+
+class NasBench201Space(Section):
+    name: Literal["nasbench201"] = "nasbench201"
+    cells: int = Field(5, ge=1, description="cells between reductions, N")
+    filters: int = Field(16, ge=1, description="channels of the first cells, F")
+
+
+Space = Annotated[ConvSpace | ChainSpace | NaoCellSpace | NasBench201Space, Field(discriminator="name")]
+
+
+class RandomSearch(Section):
+    name: Literal["random"] = "random"
+
+
+Algorithm = RandomSearch
+
+
+class Limits(Section):
+    seconds: float | None = Field(None, gt=0, description="wall-clock seconds of one evaluation")
+    bytes: int | None = Field(None, gt=0, description="memory of one evaluation in bytes")
+
+
+class Certificate(Section):
+    fraction: float = Field(0.25, ge=0, le=1, description="share of scored architectures also trained on real data")
+    minimum: int = Field(8, ge=0, description="at least this many of them (as far as there are so many)")
+    steps: int | None = Field(None, ge=1, description="real-data steps of the truth (empty: final.epochs)")
+    strata: int = Field(4, ge=1, description="strata over the estimate from which they are drawn evenly")
+
+
+class Search(Section):
+    space: Space = ConvSpace()
+    algorithm: Algorithm = RandomSearch()
+    budget: int = Field(100, ge=1, description="distinct architectures to score")
+    replicas: int = Field(1, ge=1, description="fresh initialisations of each architecture; their mean is the score")
+    curriculum: str | None = Field(None, description="curriculum file (empty: the run's own)")
+    steps: int | None = Field(None, ge=1, description="inner steps (empty: the whole curriculum)")
+    score_at: tuple[Positive, ...] = Field((), description="further steps after which accuracy is measured")
+    pool: Literal["auto", "inprocess"] = Field("auto", description="where evaluations run")
+    workers: int = Field(1, ge=1, description="evaluations at the same time")
+    limits: Limits = Limits()
+    certificate: Certificate = Certificate()
+
+
+class Recipe(Section):
+    """Training on real data; the defaults follow the NAO protocol."""
+
+    lr: float = Field(0.025, gt=0, description="initial learning rate, cosine to zero")
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum")
+    weight_decay: float = Field(3e-4, ge=0, description="L2 weight decay")
+    clip: float = Field(5.0, gt=0, description="largest gradient norm")
+    batch: int = Field(128, ge=1, description="images a step")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout probability before the classifier")
+    drop_path: float = Field(0.0, ge=0, lt=1, description="largest drop-path probability (cell networks)")
+    auxiliary: float = Field(0.0, ge=0, description="weight of the auxiliary head's loss (cell networks)")
+    cutout: int = Field(0, ge=0, description="side in pixels of the cut-out square")
+    crop: int = Field(0, ge=0, description="random crop after padding by this many pixels")
+    flip: bool = Field(False, description="mirror half of the images")
+    cells: int | None = Field(None, ge=1, description="N of the final network (empty: that of the search)")
+    filters: int | None = Field(None, ge=1, description="F of the final network (empty: that of the search)")
+
+
+class Final(Section):
+    top_k: int = Field(1, ge=1, description="best architectures that are trained on real data")
+    epochs: int = Field(600, ge=1, description="passes over the training split")
+    recipe: Recipe = Recipe()

@@ -1,0 +1,172 @@
+"""Sections of the first stage: run, data, learners, teacher, inner, engine, meta, evaluate."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from gtn_hpc.config.base import Section
+
+Width = Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
+
+
+class Run(Section):
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run and of its directory")
+    root: str = Field("runs", description="directory that holds run directories")
+    seed: int = Field(0, ge=0, description="seed of every random stream of the run")
+    device: str = Field("auto", description="auto (the rank's GPU, else cpu), cpu, cuda or cuda:N")
+    precision: Literal["float32", "float64", "bf16"] = Field("float32", description="arithmetic of the learners")
+    threads: int = Field(1, ge=1, description="CPU threads of each process; results depend on it in the last bits")
+
+
+class Augment(Section):
+    crop: int = Field(0, ge=0, description="random crop after padding by this many pixels")
+    flip: bool = Field(False, description="mirror half of the images left to right")
+    cutout: int = Field(0, ge=0, description="side in pixels of a square set to zero (the mean)")
+
+
+class Data(Section):
+    name: str = Field("digits", description="digits, mnist, fashion_mnist, cifar10, or the path of an own image set")
+    root: str | None = Field(None, description="directory or file of the set, where it is not at its usual place")
+    validation: float = Field(0.1, gt=0, description="share (< 1) or number of training images held out to choose by")
+    test: float = Field(0.2, gt=0, description="share (< 1) or number of images for the test, where the set has none")
+    train: int | None = Field(None, gt=0, description="use only this many training images (all if empty)")
+    augment: Augment = Augment()
+
+    @field_validator("validation", "test")
+    @classmethod
+    def _share_or_count(cls, value: float) -> float:
+        if value >= 1 and value != int(value):
+            raise ValueError("a value of 1 or more counts images and has no fraction")
+        return value
+
+
+class Learner(Section):
+    family: Literal["conv2-fc", "conv2-gap", "linear", "conv5", "conv6"] = Field(
+        "conv2-fc", description="network family of the learner"
+    )
+    weight: float = Field(1.0, gt=0, description="relative frequency in the mixture")
+    widths: Literal["fixed", "random"] | tuple[Width, ...] = Field(
+        "random",
+        description="fixed (the family's), random (the paper's ranges), or a size or [low, high) per hidden layer",
+    )
+    width_quantum: int = Field(8, ge=1, description="drawn widths are multiples of this, so that shapes repeat")
+    norm: Literal["batch", "mean_only", "none"] = Field("batch", description="batch norm: full, mean-only or none")
+    weight_norm: bool = Field(True, description="weight normalisation of every layer with weights")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout probability before the classifier")
+
+    @field_validator("widths")
+    @classmethod
+    def _ranges_rise(cls, value: object) -> object:
+        for width in value if isinstance(value, tuple) else ():
+            if isinstance(width, tuple) and width[0] >= width[1]:
+                raise ValueError(f"a range [low, high) needs low < high, not {list(width)}")
+        return value
+
+
+class Generator(Section):
+    noise: int = Field(128, ge=1, description="size of a latent vector")
+    hidden: int = Field(1024, ge=1, description="units of the first layer")
+    channels: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] = Field(
+        (128, 64), description="channels at a quarter and at half of the image size"
+    )
+    weight_norm: bool = Field(True, description="weight normalisation of the fully connected layers")
+
+
+class Curriculum(Section):
+    arm: Literal["full", "shuffled_batch", "all_shuffled", "none", "fixed_latents", "distilled_pixels", "real_data"] = (
+        Field("full", description="what is learned and in which order it is shown (paper section 3.3)")
+    )
+    steps: int = Field(32, ge=1, description="inner steps T")
+    batch: int = Field(128, ge=1, description="synthetic images a step, B")
+    labels: Literal["even", "learned"] = Field("even", description="fixed balanced classes, or soft learned labels")
+
+
+class Teacher(Section):
+    generator: Generator = Generator()
+    curriculum: Curriculum = Curriculum()
+
+
+class Inner(Section):
+    optimiser: Literal["sgd", "rmsprop", "adam"] = Field("sgd", description="optimiser of the learner")
+    lr: float = Field(0.02, gt=0, description="initial inner learning rate")
+    momentum: float = Field(0.5, ge=0, lt=1, description="initial inner momentum (Adam: beta1)")
+    beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment (RMSProp: alpha)")
+    eps: float = Field(1e-8, gt=0, description="term added to the root of the second moment")
+    learn: Literal["per_step", "scalar", "no"] = Field(
+        "per_step", description="what the teacher learns of rate and momentum"
+    )
+    intermediate_every: int = Field(0, ge=0, description="add the real loss after every k inner steps (0: last only)")
+
+
+class Engine(Section):
+    name: Literal["trajectory", "unrolled", "higher"] = Field("unrolled", description="how meta-gradients are made")
+    adjoint: Literal["auto", "reverse", "traced", "compiled", "kit"] = Field(
+        "auto", description="single-step adjoint of the trajectory engine"
+    )
+    memory_budget: int | None = Field(None, gt=0, description="bytes the trajectory engine may keep (empty: flat)")
+    window: int | None = Field(None, ge=1, description="differentiate only the last W inner steps")
+    random_window: bool = Field(False, description="let the window end at a random step, as RaT-BPTT does")
+    offload: Literal["no", "host", "recompute"] = Field("no", description="where the trajectory is kept")
+
+
+class Grow(Section):
+    start: int = Field(4, ge=1, description="inner steps at the beginning")
+    every: int = Field(..., ge=1, description="meta-iterations for each further step; the last batch stays the last")
+
+
+class Meta(Section):
+    iterations: int = Field(2000, ge=1, description="meta-iterations")
+    replicas: int = Field(1, ge=1, description="learners whose meta-gradients are averaged, R")
+    batch: int = Field(128, ge=1, description="real images of a meta-loss")
+    lr: float = Field(0.01, gt=0, description="learning rate of the outer Adam")
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        (0.9, 0.999), description="decay rates of the outer Adam"
+    )
+    eps: float = Field(1e-8, gt=0, description="eps of the outer Adam")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="schedule of the outer learning rate")
+    final_lr: float = Field(0.1, gt=0, le=1, description="where the cosine ends, as a fraction of lr")
+    clip: float | None = Field(None, gt=0, description="largest norm of the meta-gradient")
+    grow: Grow | None = Field(None, description="curriculum length that grows during training")
+    checkpoint_every: int = Field(100, ge=1, description="meta-iterations between checkpoints")
+    keep: int = Field(3, ge=1, description="checkpoints that are kept")
+    log_every: int = Field(10, ge=1, description="meta-iterations between logged events")
+    images_every: int = Field(200, ge=1, description="meta-iterations between TensorBoard images")
+    reduction: Literal["fast", "ordered"] = Field("fast", description="ordered: bit-identical for any number of ranks")
+
+
+class RealData(Section):
+    enabled: bool = Field(True, description="train the same learners on real data, same steps and batch")
+    lr: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4), min_length=1, description="learning rates tried on validation"
+    )
+    momentum: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
+        (0.0, 0.5, 0.9), min_length=1, description="momenta tried on validation"
+    )
+    tune_learners: int = Field(4, ge=1, description="learners of each grid point")
+
+
+class Evaluate(Section):
+    every: int | None = Field(None, ge=1, description="meta-iterations between evaluations during training")
+    learners: int = Field(10, ge=1, description="fresh learners of an evaluation")
+    during: int = Field(4, ge=1, description="fresh learners of an evaluation during training")
+    real_data: RealData = RealData()
+
+
+class Teaching(Section):
+    """The sections that the teacher depends on."""
+
+    run: Run
+    data: Data = Data()
+    learners: tuple[Learner, ...] = Field((Learner(),), min_length=1, description="mixture the teacher is taught on")
+    teacher: Teacher = Teacher()
+    inner: Inner = Inner()
+    engine: Engine = Engine()
+    meta: Meta = Meta()
+    evaluate: Evaluate = Evaluate()
+
+    @model_validator(mode="after")
+    def _grow_within(self) -> "Teaching":
+        grow, steps = self.meta.grow, self.teacher.curriculum.steps
+        if grow is not None and grow.start > steps:
+            raise ValueError(f"meta.grow.start is {grow.start}, more than teacher.curriculum.steps = {steps}")
+        return self

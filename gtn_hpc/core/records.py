@@ -1,0 +1,96 @@
+"""Frozen records that cross the borders of packages. Shapes: T steps, B images a batch, C H W an image, K classes."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """Size of one image: channels, height and width in pixels."""
+
+    channels: int
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.channels}x{self.height}x{self.width}"
+
+
+class Batch(NamedTuple):
+    """Images `x` [B, C, H, W] (normalised) and labels `y`: [B, K] probabilities or [B] class indices."""
+
+    x: "Tensor"
+    y: "Tensor"
+
+
+def canonical_json(value: Any) -> str:
+    """One text for equal values: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A point of a space: the space's name and a JSON-able specification."""
+
+    space: str
+    spec: Mapping[str, Any] = field(hash=False)
+
+    def to_json(self) -> str:
+        return canonical_json({"space": self.space, "spec": self.spec})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Architecture":
+        value = json.loads(text)
+        return cls(space=value["space"], spec=value["spec"])
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits of this specification as it stands; equal networks share it once canonical."""
+        return digest({"space": self.space, "spec": self.spec})[:16]
+
+
+STATUSES = ("ok", "nan", "diverged", "oom", "timeout", "crashed", "error")
+"""What an evaluation can end with; only `ok` carries an accuracy."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One row of `/scores`: one replica of one architecture at one fidelity.
+
+    `val_accuracy` is a fraction of the validation split, `val_loss` its mean cross-entropy in nats, both NaN unless
+    `status` is `ok`; `fidelity` counts inner steps; `seconds` and `time` (Unix) are seconds; `curve` maps inner steps
+    to validation accuracy; `detail` is the end of a traceback.
+    """
+
+    key: str
+    arch: str
+    fidelity: int
+    replica: int
+    val_accuracy: float
+    val_loss: float
+    status: str
+    seconds: float
+    peak_bytes: int
+    params: int
+    flops: int
+    parent: str = ""
+    ask: int = -1
+    tell: int = -1
+    rank: int = 0
+    host: str = ""
+    job: str = ""
+    time: float = 0.0
+    curve: Mapping[int, float] = field(default_factory=dict, hash=False)
+    extra: Mapping[str, float] = field(default_factory=dict, hash=False)
+    detail: str = ""

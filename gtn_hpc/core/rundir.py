@@ -1,0 +1,111 @@
+"""The run directory: where every file of a run lies, and `state.json`."""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gtn_hpc.core import atomic
+from gtn_hpc.core.errors import RunError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths below `<root>/<name>`; nothing is created before `create`."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state.json"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def curriculum(self) -> Path:
+        return self.path / "curriculum.h5"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal"
+
+    @property
+    def scores(self) -> Path:
+        return self.path / "scores.h5"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def slurm(self) -> Path:
+        return self.path / "slurm"
+
+    def create(self) -> None:
+        """Makes the directory and proves that it can be written to."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / f".probe-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise RunError(
+                f"The run directory {self.path} cannot be written: {error.strerror}.",
+                remedy="Choose another place with run.root=DIRECTORY, or mend its permissions.",
+            ) from error
+
+    def read_state(self) -> dict[str, Any]:
+        try:
+            state: dict[str, Any] = json.loads(self.state.read_text())
+        except FileNotFoundError:
+            return {"schema": SCHEMA, "wants_requeue": False, "stages": {}}
+        except json.JSONDecodeError as error:
+            raise RunError(f"{self.state} is not JSON: {error}.", remedy="Remove the file; it is made anew.") from error
+        return state
+
+    def update_state(self, stage: str, *, wants_requeue: bool = False, **values: Any) -> None:
+        """Writes what `stage` (train, search, final, report) has reached; called by one process of a run."""
+        state = self.read_state()
+        entry = state["stages"].setdefault(stage, {})
+        entry.update(values, updated=time.time())
+        state["wants_requeue"] = wants_requeue
+        atomic.write_json(self.state, state)
+
+
+def find(run: str | Path, root: str | Path = "runs") -> RunDirectory:
+    """A run by its path, or by its name under `root`."""
+    candidates = [Path(run), Path(root) / run]
+    for path in candidates:
+        if (path / "config.yaml").is_file():
+            return RunDirectory(path)
+    looked = " and ".join(str(path) for path in candidates)
+    raise RunError(
+        f"There is no run '{run}': looked for config.yaml in {looked}.",
+        remedy="Name a run directory, or the name of one under run.root (default: runs/).",
+    )
