@@ -29,6 +29,13 @@ class Batch(NamedTuple):
     y: "Tensor"
 
 
+class Hyper(NamedTuple):
+    """Learning rate and momentum (scalar tensors) of one inner step; Adam takes the momentum as its beta1."""
+
+    lr: "Tensor"
+    momentum: "Tensor"
+
+
 def canonical_json(value: Any) -> str:
     """One text for equal values: sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -39,12 +46,18 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Architecture:
-    """A point of a space: the space's name and a JSON-able specification."""
+    """A point of a space: the space's name and a JSON-able specification; equal where the JSON is equal."""
 
     space: str
-    spec: Mapping[str, Any] = field(hash=False)
+    spec: Mapping[str, Any]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Architecture) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
 
     def to_json(self) -> str:
         return canonical_json({"space": self.space, "spec": self.spec})

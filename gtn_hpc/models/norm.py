@@ -28,7 +28,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("var", torch.ones(features))
 
     @torch.no_grad()
-    def reset(self, generator: torch.Generator) -> None:
+    def reset(self, generator: torch.Generator) -> None:  # noqa: ARG002
         self.bias.zero_()
         if self.weight is not None:
             self.weight.fill_(1.0)

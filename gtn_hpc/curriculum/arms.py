@@ -1,0 +1,108 @@
+"""The curricula that the paper compares (section 3.3)."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from gtn_hpc.config.teaching import Inner, Teacher
+from gtn_hpc.core.errors import UsageError
+from gtn_hpc.core.records import Batch, ImageShape
+from gtn_hpc.curriculum.base import Curriculum, Order, index_plan
+from gtn_hpc.curriculum.labels import Labels
+from gtn_hpc.curriculum.schedule import Schedule, make_schedule
+from gtn_hpc.models.generator import AMPLITUDE, Generator
+
+RealBatches = Callable[[int, torch.Generator], Batch]
+"""Draws a batch of that many real training images with soft labels [B, K]."""
+
+
+class Generated(Curriculum):
+    """Images made by a generator from latents of a pool, learned or fixed (arms full, shuffled, fixed_latents)."""
+
+    latents: Tensor
+
+    def __init__(
+        self, section: Teacher, schedule: Schedule, image: ImageShape, classes: int, *, order: Order, learned: bool
+    ) -> None:
+        steps, batch = section.curriculum.steps, section.curriculum.batch
+        super().__init__(schedule, steps, batch, order)
+        self.labels = Labels(steps * batch, classes, learned=section.curriculum.labels == "learned")
+        self.generator = Generator(section.generator, image, classes)
+        latents = torch.empty(steps * batch, section.generator.noise)
+        if learned:
+            self.latents = nn.Parameter(latents)
+        else:
+            self.register_buffer("latents", latents)
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        self.latents.normal_(generator=generator)
+
+    def plan(self, generator: torch.Generator) -> Callable[[int], Batch]:
+        index = index_plan(self.order, self.steps, self.batch, generator, self.latents.device)
+        return lambda t: self.show(index[t])
+
+    def show(self, index: Tensor) -> Batch:
+        return Batch(self.generator(self.latents[index], self.labels.one_hot(index)), self.labels(index))
+
+
+class Noise(Generated):
+    """Fresh Gaussian latents in every pass: the generator alone is learned (arm none)."""
+
+    def __init__(self, section: Teacher, schedule: Schedule, image: ImageShape, classes: int) -> None:
+        super().__init__(section, schedule, image, classes, order="fixed", learned=False)
+        self.order = "batches"
+
+    def plan(self, generator: torch.Generator) -> Callable[[int], Batch]:
+        latents = torch.empty_like(self.latents, device="cpu").normal_(generator=generator).to(self.latents.device)
+        index = torch.arange(len(latents), device=latents.device).reshape(self.steps, self.batch)
+        return lambda t: Batch(self.generator(latents[index[t]], self.labels.one_hot(index[t])), self.labels(index[t]))
+
+
+class DistilledPixels(Curriculum):
+    """The pixels themselves are learned, without a generator (Dataset Distillation, Wang et al. 2018)."""
+
+    def __init__(self, section: Teacher, schedule: Schedule, image: ImageShape, classes: int) -> None:
+        steps, batch = section.curriculum.steps, section.curriculum.batch
+        super().__init__(schedule, steps, batch, "fixed")
+        self.labels = Labels(steps * batch, classes, learned=section.curriculum.labels == "learned")
+        self.pixels = nn.Parameter(torch.empty(steps * batch, image.channels, image.height, image.width))
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        self.pixels.normal_(0.0, AMPLITUDE / 2, generator=generator)
+
+    def plan(self, generator: torch.Generator) -> Callable[[int], Batch]:
+        index = index_plan(self.order, self.steps, self.batch, generator, self.pixels.device)
+        return lambda t: Batch(self.pixels[index[t]], self.labels(index[t]))
+
+
+class RealData(Curriculum):
+    """Fresh real batches in every pass; only the inner schedule is learned (the paper's control)."""
+
+    def __init__(self, section: Teacher, schedule: Schedule, real: RealBatches) -> None:
+        super().__init__(schedule, section.curriculum.steps, section.curriculum.batch, "batches")
+        self.real = real
+
+    def plan(self, generator: torch.Generator) -> Callable[[int], Batch]:
+        batches = [self.real(self.batch, generator) for _ in range(self.steps)]
+        return lambda t: batches[t]
+
+
+def make_curriculum(
+    section: Teacher, inner: Inner, image: ImageShape, classes: int, real: RealBatches | None = None
+) -> Curriculum:
+    """The arm of the configuration, with uninitialised parameters (`models.layers.initialise` draws them)."""
+    schedule = make_schedule(inner, section.curriculum.steps)
+    arm = section.curriculum.arm
+    if arm == "real_data":
+        if real is None:
+            raise UsageError("The arm real_data needs an image set.", remedy="Give one, or take another arm.")
+        return RealData(section, schedule, real)
+    if arm == "none":
+        return Noise(section, schedule, image, classes)
+    if arm == "distilled_pixels":
+        return DistilledPixels(section, schedule, image, classes)
+    order: Order = {"shuffled_batch": "batches", "all_shuffled": "all"}.get(arm, "fixed")  # type: ignore[assignment]
+    return Generated(section, schedule, image, classes, order=order, learned=arm != "fixed_latents")

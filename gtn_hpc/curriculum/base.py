@@ -1,0 +1,68 @@
+"""What a teacher is: a module that gives out episodes.
+
+Shapes: T steps, B images a step, N = T B images in all, Z latent size, K classes.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gtn_hpc.core.records import Batch, Hyper
+from gtn_hpc.curriculum.schedule import Schedule
+
+Order = Literal["fixed", "batches", "all"]
+"""How a pass goes through the images: as they stand, batches shuffled, or images shuffled over all batches."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One pass: `batch(t)` and `hyper(t)` depend on t and the teacher's parameters alone, and can be computed again.
+
+    `steps` inner steps are taken, the first of which is step `first` of the curriculum.
+    """
+
+    steps: int
+    first: int
+    show: Callable[[int], Batch]
+    schedule: Schedule
+
+    def batch(self, t: int) -> Batch:
+        return self.show(self.first + t)
+
+    def hyper(self, t: int) -> Hyper:
+        return self.schedule(self.first + t)
+
+
+class Curriculum(nn.Module, ABC):
+    """A teacher; its parameters are what meta-training learns."""
+
+    def __init__(self, schedule: Schedule, steps: int, batch: int, order: Order) -> None:
+        super().__init__()
+        self.schedule, self.steps, self.batch, self.order = schedule, steps, batch, order
+
+    def episode(self, generator: torch.Generator, steps: int | None = None) -> Episode:
+        """One pass with fresh randomness.
+
+        A shorter one leaves out the first steps, so that the last batch stays the last (growing T).
+        """
+        length = self.steps if steps is None else min(steps, self.steps)
+        return Episode(length, self.steps - length, self.plan(generator), self.schedule)
+
+    @abstractmethod
+    def plan(self, generator: torch.Generator) -> Callable[[int], Batch]:
+        """Draws all that is random in a pass; the function that it returns shows step t."""
+
+
+def index_plan(order: Order, steps: int, batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    """Which image [T, B] of the pool each step shows."""
+    index = torch.arange(steps * batch)
+    if order == "all":
+        index = index[torch.randperm(steps * batch, generator=generator)]
+    index = index.reshape(steps, batch)
+    if order == "batches":
+        index = index[torch.randperm(steps, generator=generator)]
+    return index.to(device)

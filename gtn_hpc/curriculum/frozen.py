@@ -1,0 +1,52 @@
+"""A curriculum as plain tensors: what a file holds and what learners are trained on after meta-training."""
+
+import hashlib
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gtn_hpc.core.records import Batch
+from gtn_hpc.curriculum.base import Curriculum, Order, index_plan
+from gtn_hpc.curriculum.schedule import FixedSchedule
+
+
+class Frozen(Curriculum):
+    """Images x [T, B, C, H, W], probabilities y [T, B, K], rate lr [T] and momentum [T]; nothing is learned."""
+
+    x: Tensor
+    y: Tensor
+
+    def __init__(self, x: Tensor, y: Tensor, lr: Tensor, momentum: Tensor, order: Order) -> None:
+        super().__init__(FixedSchedule(lr, momentum), x.shape[0], x.shape[1], order)
+        self.register_buffer("x", x)
+        self.register_buffer("y", y)
+
+    def plan(self, generator: torch.Generator) -> Callable[[int], Batch]:
+        if self.order == "fixed":
+            return lambda t: Batch(self.x[t], self.y[t])
+        index = index_plan(self.order, self.steps, self.batch, generator, self.x.device)
+        x, y = self.x.flatten(0, 1), self.y.flatten(0, 1)
+        return lambda t: Batch(x[index[t]], y[index[t]])
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of order, shapes and float32 values."""
+        lr, momentum = self.schedule.table()
+        found = hashlib.sha256(f"{self.order}/{list(self.x.shape)}/{list(self.y.shape)}".encode())
+        for tensor in (self.x, self.y, lr, momentum):
+            found.update(tensor.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
+        return found.hexdigest()
+
+
+@torch.no_grad()
+def freeze(curriculum: Curriculum, generator: torch.Generator) -> Frozen:
+    """The curriculum's images as they stand now; arms that draw fresh ones give a pool of one pass from `generator`."""
+    order, curriculum.order = curriculum.order, "fixed"
+    try:
+        episode = curriculum.episode(generator)
+        batches = [episode.batch(t) for t in range(episode.steps)]
+    finally:
+        curriculum.order = order
+    lr, momentum = curriculum.schedule.table()
+    x, y = torch.stack([b.x for b in batches]), torch.stack([b.y for b in batches])
+    return Frozen(x.detach(), y.detach(), lr.detach().clone(), momentum.detach().clone(), order)

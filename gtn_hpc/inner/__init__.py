@@ -1,0 +1,1 @@
+"""Differentiating through training: inner optimisers, the inner step, and the engines that make meta-gradients."""

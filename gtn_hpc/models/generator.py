@@ -1,0 +1,58 @@
+"""The generator of synthetic images (paper section 3.1; sizes of the released configuration by default)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gtn_hpc.config.teaching import Generator as GeneratorSection
+from gtn_hpc.core.records import ImageShape
+from gtn_hpc.models.layers import SLOPE, Conv2d, Linear
+
+AMPLITUDE = 2.0
+"""Synthetic pixels lie in (-2, 2), in units of the image set's standard deviation."""
+
+
+class SyntheticBatchNorm(nn.Module):
+    """Batch norm that always uses the statistics of the synthetic batch, in training and in export."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(features))
+        self.bias = nn.Parameter(torch.zeros(features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, None, None, self.weight, self.bias, training=True)
+
+
+class Generator(nn.Module):
+    """Latents [B, Z] and class probabilities [B, K] to images [B, C, H, W].
+
+    Two fully connected layers make a map of a quarter of the image size, then twice: nearest x2, reflection pad and a
+    3x3 convolution; tanh at the end. Sizes that four does not divide are cropped from the next larger one.
+    """
+
+    def __init__(self, section: GeneratorSection, image: ImageShape, classes: int) -> None:
+        super().__init__()
+        self.image = image
+        first, second = section.channels
+        self.base = (first, -(-image.height // 4), -(-image.width // 4))
+        pixels = self.base[0] * self.base[1] * self.base[2]
+        norm = section.weight_norm
+        self.fc1 = Linear(section.noise + classes, section.hidden, bias=False, weight_norm=norm)
+        self.fc2 = Linear(section.hidden, pixels, bias=False, weight_norm=norm)
+        self.conv1 = Conv2d(first, second, 3, padding=0, bias=False, weight_norm=False)
+        self.conv2 = Conv2d(second, image.channels, 3, padding=0, weight_norm=False)
+        self.norm1, self.norm2 = SyntheticBatchNorm(section.hidden), SyntheticBatchNorm(first)
+        self.norm3 = SyntheticBatchNorm(second)
+
+    def forward(self, latent: Tensor, label: Tensor) -> Tensor:
+        x = torch.cat([latent, label], dim=1)
+        x = F.leaky_relu(self.norm1(self.fc1(x)), SLOPE)
+        x = F.leaky_relu(self.norm2(self.fc2(x).reshape(-1, *self.base)), SLOPE)
+        x = F.leaky_relu(self.norm3(self.conv1(_double_and_pad(x))), SLOPE)
+        x = self.conv2(_double_and_pad(x))[:, :, : self.image.height, : self.image.width]
+        return AMPLITUDE * torch.tanh(x)
+
+
+def _double_and_pad(x: Tensor) -> Tensor:
+    return F.pad(F.interpolate(x, scale_factor=2.0, mode="nearest"), (1, 1, 1, 1), mode="reflect")

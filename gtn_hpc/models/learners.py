@@ -1,0 +1,163 @@
+"""The learners that a teacher is taught on, with widths drawn per learner (paper section 3.4)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gtn_hpc.config.teaching import Learner as LearnerSection
+from gtn_hpc.core.errors import ConfigError
+from gtn_hpc.core.records import ImageShape
+from gtn_hpc.models.layers import Conv2d, LeakyReLU, Linear
+from gtn_hpc.models.norm import BatchNorm
+
+Widths = tuple[int, ...]
+
+FIXED: dict[str, Widths] = {
+    "conv2-fc": (64, 128, 256),
+    "conv2-gap": (64, 128),
+    "linear": (256, 128),
+    "conv5": (64, 128, 128, 256, 256),
+    "conv6": (64, 64, 128, 128, 256, 256),
+}
+"""Widths of the hidden layers of each family, as released."""
+
+RANGES: dict[str, tuple[tuple[int, int], ...]] = {
+    "conv2-fc": ((32, 128), (64, 256), (64, 256)),
+    "conv2-gap": ((32, 128), (64, 256)),
+    "linear": ((64, 512), (64, 256)),
+    "conv5": ((32, 96), (64, 192), (64, 192), (128, 384), (128, 384)),
+    "conv6": ((32, 96), (32, 96), (64, 192), (64, 192), (128, 384), (128, 384)),
+}
+"""Ranges [low, high) from which widths are drawn; the paper's for conv2-fc, in proportion for the others."""
+
+
+@dataclass(frozen=True)
+class LearnerSpec:
+    """A drawn learner: its section of the configuration and the widths of its hidden layers."""
+
+    section: LearnerSection
+    widths: Widths
+
+
+class GlobalAveragePool(nn.Module):
+    """[B, C, H, W] -> [B, C]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3))
+
+
+class MaxPool(nn.Module):
+    """2x2 windows; an odd last row or column is kept in a smaller window."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, 2, ceil_mode=True)
+
+
+class _Builder:
+    """Makes blocks of layer, norm and leaky ReLU for one section."""
+
+    def __init__(self, section: LearnerSection, image: ImageShape) -> None:
+        self.section, self.image = section, image
+
+    def _norm(self, features: int) -> list[nn.Module]:
+        kind = self.section.norm
+        return [] if kind == "none" else [BatchNorm(features, mean_only=kind == "mean_only")]
+
+    def conv(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> list[nn.Module]:
+        bias = self.section.norm == "none"
+        layer = Conv2d(inputs, outputs, kernel, stride=stride, bias=bias, weight_norm=self.section.weight_norm)
+        return [layer, *self._norm(outputs), LeakyReLU()]
+
+    def linear(self, inputs: int, outputs: int) -> list[nn.Module]:
+        bias = self.section.norm == "none"
+        layer = Linear(inputs, outputs, bias=bias, weight_norm=self.section.weight_norm)
+        return [layer, *self._norm(outputs), LeakyReLU()]
+
+    def head(self, inputs: int, classes: int) -> list[nn.Module]:
+        drop: list[nn.Module] = [nn.Dropout(self.section.dropout)] if self.section.dropout else []
+        return [*drop, Linear(inputs, classes, weight_norm=self.section.weight_norm)]
+
+
+def _conv2_fc(b: _Builder, w: Widths, classes: int) -> list[nn.Module]:
+    pixels = -(-b.image.height // 4) * -(-b.image.width // 4)
+    features = [*b.conv(b.image.channels, w[0]), MaxPool(), *b.conv(w[0], w[1]), MaxPool(), nn.Flatten()]
+    return [*features, *b.linear(w[1] * pixels, w[2]), *b.head(w[2], classes)]
+
+
+def _conv2_gap(b: _Builder, w: Widths, classes: int) -> list[nn.Module]:
+    features = [*b.conv(b.image.channels, w[0]), MaxPool(), *b.conv(w[0], w[1]), GlobalAveragePool()]
+    return [*features, *b.head(w[1], classes)]
+
+
+def _linear(b: _Builder, w: Widths, classes: int) -> list[nn.Module]:
+    pixels = b.image.channels * b.image.height * b.image.width
+    return [nn.Flatten(), *b.linear(pixels, w[0]), *b.linear(w[0], w[1]), *b.head(w[1], classes)]
+
+
+def _conv5(b: _Builder, w: Widths, classes: int) -> list[nn.Module]:
+    layers, inputs = [], b.image.channels
+    for width, stride in zip(w, (1, 2, 1, 2, 1), strict=True):
+        layers += b.conv(inputs, width, stride=stride)
+        inputs = width
+    return [*layers, GlobalAveragePool(), *b.head(inputs, classes)]
+
+
+def _conv6(b: _Builder, w: Widths, classes: int) -> list[nn.Module]:
+    layers, inputs = [], b.image.channels
+    for index, width in enumerate(w):
+        layers += b.conv(inputs, width, kernel=1 if index % 2 else 3)
+        layers += [MaxPool()] if index in (1, 3) else []
+        inputs = width
+    return [*layers, GlobalAveragePool(), *b.head(inputs, classes)]
+
+
+_FAMILIES: dict[str, Callable[[_Builder, Widths, int], list[nn.Module]]] = {
+    "conv2-fc": _conv2_fc,
+    "conv2-gap": _conv2_gap,
+    "linear": _linear,
+    "conv5": _conv5,
+    "conv6": _conv6,
+}
+
+
+def build_learner(spec: LearnerSpec, image: ImageShape, classes: int) -> nn.Module:
+    """The uninitialised network of `spec`: images [B, C, H, W] to logits [B, K]."""
+    layers = _FAMILIES[spec.section.family](_Builder(spec.section, image), spec.widths, classes)
+    return nn.Sequential(*layers)
+
+
+def draw_learner(mixture: Sequence[LearnerSection], generator: np.random.Generator) -> LearnerSpec:
+    """A family by its weight, then each width uniformly from its range, in multiples of the quantum."""
+    weights = np.array([section.weight for section in mixture])
+    section = mixture[int(generator.choice(len(mixture), p=weights / weights.sum()))]
+    return LearnerSpec(section, tuple(_draw(w, section.width_quantum, generator) for w in ranges(section)))
+
+
+def ranges(section: LearnerSection) -> Sequence[int | tuple[int, int]]:
+    """Size or range of each hidden layer of `section`.
+
+    Raises:
+        ConfigError: the number of widths is not that of the family's hidden layers.
+    """
+    if section.widths == "fixed":
+        return FIXED[section.family]
+    if section.widths == "random":
+        return RANGES[section.family]
+    expected = len(FIXED[section.family])
+    if len(section.widths) != expected:
+        raise ConfigError(
+            f"learners: the family {section.family} has {expected} hidden layers, widths has {len(section.widths)}.",
+            remedy=f"Give {expected} sizes or ranges, or 'fixed' or 'random'.",
+        )
+    return section.widths
+
+
+def _draw(width: int | tuple[int, int], quantum: int, generator: np.random.Generator) -> int:
+    if isinstance(width, int):
+        return width
+    low, high = width
+    choices = np.arange(-(-low // quantum) * quantum, high, quantum)
+    return int(generator.choice(choices)) if len(choices) else low
