@@ -4,9 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from gtn_hpc.config.load import dump
+from gtn_hpc.config.load import dump, load
 from gtn_hpc.config.schema import OPERATIONAL, Config
 from gtn_hpc.core import atomic, environment
 from gtn_hpc.core.errors import RunError
@@ -20,19 +18,20 @@ SECTIONS = {"train": TEACHING, "search": ("run", "data", "search"), "final": ("r
 def claim(config: Config, stage: str) -> RunDirectory:
     """The run directory of `config`, made if need be, with config.yaml and environment.json in it.
 
-    A section is compared from its first use on and without the operational keys, so that stages share a directory
-    and a budget may grow.
+    A section is compared from its first use on, by whichever stage, and without the operational keys, so that stages
+    share a directory and a budget may grow. One process of a run calls it.
 
     Raises:
         RunError: the directory cannot be written, or its name is taken by another configuration.
+        ConfigError: the config.yaml in it cannot be read.
     """
     run = RunDirectory(Path(config.run.root) / config.run.name)
     run.create()
     state = run.read_state()
     used = set(state.get("sections", ()))
     if run.config.is_file():
-        before = yaml.safe_load(run.config.read_text())
-        _refuse_difference(run, before, config.model_dump(mode="json"), sorted(used & set(SECTIONS[stage])))
+        before = load(run.config)
+        _refuse_difference(run, before.model_dump(mode="json"), config.model_dump(mode="json"), sorted(used))
     state["sections"] = sorted(used | set(SECTIONS[stage]))
     atomic.write_json(run.state, state)
     atomic.write_text(run.config, dump(config))
@@ -41,7 +40,7 @@ def claim(config: Config, stage: str) -> RunDirectory:
 
 
 def _refuse_difference(run: RunDirectory, before: Any, now: Any, sections: Sequence[str]) -> None:
-    changes = [line for name in sections for line in _differences(before.get(name), now.get(name), name)]
+    changes = [line for name in sections for line in _differences(before[name], now[name], name)]
     if changes:
         raise RunError(
             f"The run '{run.name}' in {run.path} was made with another configuration:\n    " + "\n    ".join(changes),

@@ -11,6 +11,7 @@ OPERATIONAL = frozenset(
         "search.workers",
         "search.budget",
         "search.limits",
+        "search.chaos",
         "meta.checkpoint_every",
         "meta.keep",
         "meta.log_every",
@@ -21,7 +22,7 @@ OPERATIONAL = frozenset(
 
 
 class Config(Teaching):
-    """Every setting of every stage. Names and units: `gtn config --help` lists them."""
+    """Every setting of every stage. Names and units: `gtn_hpc.config.reference` lists them."""
 
     search: Search = Search()
     final: Final = Final()

@@ -10,27 +10,29 @@ Positive = Annotated[int, Field(gt=0)]
 
 
 class ConvSpace(Section):
-    name: Literal["conv"] = "conv"
+    name: Literal["conv"] = Field("conv", description="two convolutions and a hidden layer of any width")
     widths: tuple[tuple[Positive, Positive], tuple[Positive, Positive], tuple[Positive, Positive]] = Field(
         ((32, 128), (64, 256), (64, 256)), description="ranges [low, high) of conv 1, conv 2 and the hidden layer"
     )
 
 
 class ChainSpace(Section):
-    name: Literal["chain"] = "chain"
+    name: Literal["chain"] = Field("chain", description="a chain of layers of any kind and width")
     max_layers: int = Field(6, ge=1, description="most layers before the classifier")
     widths: tuple[Positive, ...] = Field((8, 16, 32, 64), min_length=1, description="channels a layer may have")
 
 
 class NaoCellSpace(Section):
-    name: Literal["nao_cell"] = "nao_cell"
+    name: Literal["nao_cell"] = Field("nao_cell", description="the paper's normal and reduction cell (NAO, ENAS micro)")
     cells: int = Field(3, ge=1, description="normal cells between reductions, N (3N+2 cells in all)")
     filters: int = Field(32, ge=1, description="channels of the first cells, F")
     nodes: int = Field(5, ge=1, description="nodes of a cell")
 
 
 class NasBench201Space(Section):
-    name: Literal["nasbench201"] = "nasbench201"
+    name: Literal["nasbench201"] = Field(
+        "nasbench201", description="the cell of NAS-Bench-201, four nodes, five operations"
+    )
     cells: int = Field(5, ge=1, description="cells between reductions, N")
     filters: int = Field(16, ge=1, description="channels of the first cells, F")
 
@@ -39,7 +41,7 @@ Space = Annotated[ConvSpace | ChainSpace | NaoCellSpace | NasBench201Space, Fiel
 
 
 class RandomSearch(Section):
-    name: Literal["random"] = "random"
+    name: Literal["random"] = Field("random", description="each architecture drawn anew")
 
 
 Algorithm = RandomSearch

@@ -2,18 +2,24 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from gtn_hpc.config.base import Section
 
 Width = Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
 
 
+UnquotedNo = BeforeValidator(lambda value: "no" if value is False else value)
+"""YAML reads a bare `no` as false."""
+
+
 class Run(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run and of its directory")
     root: str = Field("runs", description="directory that holds run directories")
     seed: int = Field(0, ge=0, description="seed of every random stream of the run")
-    device: str = Field("auto", description="auto (the rank's GPU, else cpu), cpu, cuda or cuda:N")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto (the rank's GPU, else cpu), cpu, cuda or cuda:N"
+    )
     precision: Literal["float32", "float64", "bf16"] = Field("float32", description="arithmetic of the learners")
     threads: int = Field(1, ge=1, description="CPU threads of each process; results depend on it in the last bits")
 
@@ -92,7 +98,7 @@ class Inner(Section):
     momentum: float = Field(0.5, ge=0, lt=1, description="initial inner momentum (Adam: beta1)")
     beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment (RMSProp: alpha)")
     eps: float = Field(1e-8, gt=0, description="term added to the root of the second moment")
-    learn: Literal["per_step", "scalar", "no"] = Field(
+    learn: Annotated[Literal["per_step", "scalar", "no"], UnquotedNo] = Field(
         "per_step", description="what the teacher learns of rate and momentum"
     )
     intermediate_every: int = Field(0, ge=0, description="add the real loss after every k inner steps (0: last only)")
@@ -106,7 +112,9 @@ class Engine(Section):
     memory_budget: int | None = Field(None, gt=0, description="bytes the trajectory engine may keep (empty: flat)")
     window: int | None = Field(None, ge=1, description="differentiate only the last W inner steps")
     random_window: bool = Field(False, description="let the window end at a random step, as RaT-BPTT does")
-    offload: Literal["no", "host", "recompute"] = Field("no", description="where the trajectory is kept")
+    offload: Annotated[Literal["no", "host", "recompute"], UnquotedNo] = Field(
+        "no", description="where the trajectory is kept"
+    )
 
 
 class Grow(Section):

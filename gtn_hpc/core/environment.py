@@ -9,6 +9,22 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+SLURM = (
+    "SLURM_CLUSTER_NAME",
+    "SLURM_JOB_PARTITION",
+    "SLURM_JOB_NAME",
+    "SLURM_JOB_ID",
+    "SLURM_ARRAY_JOB_ID",
+    "SLURM_ARRAY_TASK_ID",
+    "SLURM_STEP_ID",
+    "SLURM_RESTART_COUNT",
+    "SLURM_JOB_NODELIST",
+    "SLURM_NTASKS",
+    "SLURM_CPUS_PER_TASK",
+    "SLURM_GPUS_ON_NODE",
+)
+"""What is kept of a Slurm job; never the whole environment, which may hold credentials."""
+
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "h5py", "higher", "mpi4py", "submitit", "optuna", "pydantic")
 
 
@@ -23,7 +39,10 @@ def _git(*arguments: str) -> str | None:
     here = Path(__file__).resolve().parents[2]
     if not (here / ".git").exists():
         return None
-    done = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
     return done.stdout.strip() if done.returncode == 0 else None
 
 
@@ -55,5 +74,4 @@ def _static() -> dict[str, Any]:
 
 def describe() -> dict[str, Any]:
     """JSON-able description of software, code revision (None outside a checkout), machine and Slurm job."""
-    slurm = {k: v for k, v in os.environ.items() if k.startswith("SLURM_") and "TOKEN" not in k}
-    return {**_static(), "slurm": slurm}
+    return {**_static(), "slurm": {name: os.environ[name] for name in SLURM if name in os.environ}}

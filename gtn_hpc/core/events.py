@@ -1,32 +1,58 @@
 """JSON-lines event logs: one object a line, `time` (Unix seconds) and `kind` in each."""
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 
 class EventLog:
-    """Appends events to one file of one process; a line is written whole, in one call."""
+    """Appends events to one file of one process; a line reaches the file whole, in one write.
+
+    Lines survive the death of the process, not that of the machine: events explain a run, no result depends on them.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(path, "a", encoding="utf-8", buffering=1)
+        torn = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
+        self._file = open(path, "ab", buffering=0)
+        if torn:
+            self._file.write(b"\n")
 
     def write(self, kind: str, **values: Any) -> None:
-        self._file.write(json.dumps({"time": time.time(), "kind": kind, **values}) + "\n")
+        """Appends one event; a number that is not finite is written as null, which every JSON reader knows."""
+        event = {"time": time.time(), "kind": kind, **values}
+        self._file.write((json.dumps(_finite(event), allow_nan=False) + "\n").encode())
 
     def close(self) -> None:
         self._file.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
 
 def read_events(path: Path) -> Iterator[dict[str, Any]]:
-    """The events of a file, or of all `*.jsonl` of a directory in order of name; a torn last line is skipped."""
+    """The events of a file, or of all `*.jsonl` of a directory in order of name; torn lines are skipped."""
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     for file in files:
-        for line in file.read_text(encoding="utf-8").splitlines():
+        for line in file.read_bytes().split(b"\n"):
             try:
                 yield json.loads(line)
-            except json.JSONDecodeError:
+            except ValueError:
                 continue

@@ -4,6 +4,7 @@ So the draw of one replica does not depend on the others, on the number of proce
 """
 
 import hashlib
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def derive(seed: int, name: str, *indices: int | str) -> int:
     """A 63-bit seed for the stream `name` at `indices`; independent streams for different arguments."""
-    text = "/".join([str(seed), name, *map(str, indices)])
+    text = json.dumps([int(seed), name, *(index if isinstance(index, str) else int(index) for index in indices)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 

@@ -1,0 +1,66 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from gtn_hpc.core import atomic
+
+WRITER = """
+import sys
+from pathlib import Path
+from gtn_hpc.core import atomic
+path, value = Path(sys.argv[1]), 0
+while True:
+    value += 1
+    atomic.write_json(path, {"value": value, "filler": [value] * 20_000})
+"""
+
+
+def test_a_killed_writer_leaves_a_whole_file(tmp_path):
+    path = tmp_path / "state.json"
+    seen = []
+    for delay in (0.0, 0.004, 0.011, 0.03, 0.05):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)])
+        deadline = time.monotonic() + 30
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(delay)
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        value = json.loads(path.read_text())
+        assert value["filler"] == [value["value"]] * 20_000
+        seen.append(value["value"])
+        path.unlink()
+    assert max(seen) > 1
+
+
+def test_an_error_keeps_what_was_there(tmp_path):
+    path = tmp_path / "deep" / "file"
+    atomic.write_text(path, "before")
+    with pytest.raises(RuntimeError, match="stop"), atomic.replacing(path) as beside:
+        beside.write_text("half")
+        raise RuntimeError("stop")
+    assert path.read_text() == "before"
+    assert os.listdir(path.parent) == ["file"]
+
+
+def test_a_full_disk_keeps_what_was_there(tmp_path):
+    path = tmp_path / "file"
+    atomic.write_text(path, "before")
+    with pytest.raises(OSError, match="No space left"), atomic.replacing(path) as beside:
+        beside.symlink_to("/dev/full")
+        with open(beside, "w") as handle:
+            handle.write("x" * 100_000)
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_json_is_the_same_text_for_the_same_value(tmp_path):
+    atomic.write_json(tmp_path / "a", {"b": 1, "a": [1, 2]})
+    atomic.write_json(tmp_path / "b", {"a": [1, 2], "b": 1})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert json.loads((tmp_path / "a").read_text()) == {"a": [1, 2], "b": 1}
