@@ -1,0 +1,40 @@
+"""Where image sets are searched, and the message when one is nowhere."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from gtn_hpc.core.errors import DataError
+
+VARIABLE = "GTN_DATA"
+
+
+def cache() -> Path:
+    """Where `gtn data fetch` puts what it downloads: the first place of GTN_DATA, else the user's cache."""
+    named = _named_places()
+    if named:
+        return named[0]
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gtn_hpc" / "data"
+
+
+def candidates(root: str | None, below: Iterable[str]) -> list[Path]:
+    """Paths to try, in order: only `root` and what lies `below` it if it is given, else below each usual place."""
+    if root is not None:
+        place = Path(root).expanduser()
+        return [place, *(place / name for name in below)]
+    places = dict.fromkeys([*_named_places(), cache()])
+    return [place / name for place in places for name in below]
+
+
+def missing(name: str, wanted: str, looked: Iterable[Path], get: Iterable[str]) -> DataError:
+    """Says what was looked for, where, and how to `get` it."""
+    where = "".join(f"\n    {path}" for path in looked)
+    ways = "".join(f"\n    {way}" for way in get)
+    return DataError(
+        f"{name} is not here: looked for {wanted} in{where}",
+        remedy=f"Get it with{ways}\n  or say where it is: data.root, or the environment variable {VARIABLE}.",
+    )
+
+
+def _named_places() -> list[Path]:
+    return [Path(place).expanduser() for place in os.environ.get(VARIABLE, "").split(os.pathsep) if place]

@@ -1,0 +1,98 @@
+"""Seeded train, validation and test splits that never overlap."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gtn_hpc.config.teaching import Data
+from gtn_hpc.core.errors import DataError
+from gtn_hpc.core.records import ImageShape
+from gtn_hpc.core.streams import numpy_rng
+from gtn_hpc.data.catalogue import find
+from gtn_hpc.data.image_set import ImageSet, Normalisation
+from gtn_hpc.data.source import Labelled, Source
+
+HOLD_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """An image set ready for use; `name` stands beside every result, `labels` names the K classes."""
+
+    name: str
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+    labels: tuple[str, ...]
+    found: str
+
+    @property
+    def shape(self) -> ImageShape:
+        return self.train.shape
+
+    @property
+    def classes(self) -> int:
+        return len(self.labels)
+
+
+def load(
+    section: Data,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    hold_bytes: int = HOLD_BYTES,
+) -> Splits:
+    """Reads the set that `section` names and splits it by `seed`; a set's own test split is kept as it is.
+
+    All splits are normalised with the statistics of the training split. Sets whose normalised images take at most
+    `hold_bytes` keep them on the device, which makes drawing a batch quicker. Raises DataError.
+    """
+    found = find(section)
+    parts = split(found, section, seed)
+    normalisation = Normalisation.of(torch.from_numpy(parts[0].images).to(device), dtype)
+    size = sum(part.images.size for part in parts) * torch.finfo(dtype).bits // 8
+    train, validation, test = (
+        _resident(part, len(found.classes), normalisation, hold=size <= hold_bytes) for part in parts
+    )
+    return Splits(found.name, train, validation, test, found.classes, found.found)
+
+
+def split(found: Source, section: Data, seed: int) -> tuple[Labelled, Labelled, Labelled]:
+    """Train, validation, test: a permutation by `seed` cut in pieces, so `section.train` changes only the first."""
+    order = numpy_rng(seed, "data.splits").permutation(len(found.train))
+    test, rest = found.test, order
+    if test is None:
+        cut = _count(section.test, len(order), "test")
+        test, rest = _taken(found.train, order[:cut]), order[cut:]
+    cut = _count(section.validation, len(rest), "validation")
+    validation, rest = rest[:cut], rest[cut:]
+    if section.train is not None and section.train > len(rest):
+        raise DataError(
+            f"{found.name}: data.train asks for {section.train} images, but {len(rest)} are left beside the held-out",
+            remedy=f"Lower data.train to {len(rest)} or less, or leave it empty for all.",
+        )
+    return _taken(found.train, rest[: section.train]), _taken(found.train, validation), test
+
+
+def _count(share: float, total: int, key: str) -> int:
+    count = int(share) if share >= 1 else max(1, round(share * total))
+    if count >= total:
+        raise DataError(
+            f"data.{key} = {share:g} takes {count} of {total} images and leaves none to train on",
+            remedy=f"Give data.{key} as a share below 1, or a number below {total}.",
+        )
+    return count
+
+
+def _taken(part: Labelled, indices: NDArray[np.int64]) -> Labelled:
+    return Labelled(part.images[indices], part.labels[indices])
+
+
+def _resident(part: Labelled, classes: int, normalisation: Normalisation, *, hold: bool) -> ImageSet:
+    device = normalisation.scale.device
+    images, labels = torch.from_numpy(part.images).to(device), torch.from_numpy(part.labels).to(device)
+    resident = ImageSet(images, labels, classes, normalisation)
+    return resident.holding() if hold else resident
