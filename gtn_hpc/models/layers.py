@@ -58,7 +58,7 @@ class Conv2d(Weighted):
         outputs: int,
         kernel: int | tuple[int, int],
         *,
-        stride: int = 1,
+        stride: int | tuple[int, int] = 1,
         padding: int | tuple[int, int] | None = None,
         bias: bool = True,
         weight_norm: bool = True,
