@@ -1,4 +1,4 @@
-"""One thread a process, MPI that starts anywhere, and programs started with a time limit and ended with their children."""
+"""One thread a process, MPI that starts anywhere, programs started with a time limit and ended with their children."""
 
 import os
 import signal

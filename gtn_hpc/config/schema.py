@@ -11,7 +11,6 @@ OPERATIONAL = frozenset(
         "search.workers",
         "search.budget",
         "search.limits",
-        "search.chaos",
         "meta.checkpoint_every",
         "meta.keep",
         "meta.log_every",

@@ -1,0 +1,51 @@
+# Every target does the set-up it needs. The Python to build with: make PYTHON=python3.12 venv
+PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3.12),$(shell command -v python3.13),python3)
+BENCH ?= meta-step
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+# One thread a process: the two test workers share two cores, and bits depend on the number of threads.
+export OMP_NUM_THREADS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help venv demo test lint bench packages constraints clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## +/\1\t/' | expand -t 14
+
+venv: $(STAMP)  ## .venv with everything installed, at the versions of constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'gtn_hpc needs Python 3.11 or later: make PYTHON=...'; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv || { echo 'Python lacks venv: apt-get install python3-venv'; exit 1; }
+	@echo 'Installing into .venv (a few minutes the first time)'
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,bench,test,lint]'
+	@touch $@
+
+demo: venv  ## digits: teach, search, train the winner, report
+	$(BIN)/gtn demo
+
+test: venv packages  ## the whole suite on two cores, with coverage
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup $(PYTEST)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+lint: venv  ## format, style, types, layers
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy gtn_hpc $(wildcard analysis/*.py)
+	$(BIN)/lint-imports --no-logo
+
+bench: venv  ## one benchmark: make bench BENCH=meta-step
+	$(BIN)/gtn bench $(BENCH)
+
+packages:  ## Debian packages that tests use, where they can be installed
+	@sh tests/packages.sh
+
+constraints: venv  ## writes the installed versions to constraints.txt
+	$(BIN)/pip freeze --exclude-editable | sed -E 's/\+[a-z0-9.]+$$//' > constraints.txt
+	@touch $(STAMP)
+
+clean:  ## removes .venv and what the tools leave
+	rm -rf .venv .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache htmlcov build *.egg-info

@@ -1,0 +1,88 @@
+import json
+
+import pytest
+
+from gtn_hpc.config import load, parse
+from gtn_hpc.config.claim import claim
+from gtn_hpc.core.errors import ConfigError, RunError
+
+
+@pytest.fixture
+def make(tmp_path):
+    def config(*overrides):
+        return parse("run: {name: digits}", [f"run.root={tmp_path / 'runs'}", *overrides])
+
+    return config
+
+
+def test_a_claim_writes_what_explains_the_run(make):
+    run = claim(make("meta.lr=0.5"), "train")
+    assert load(run.path).meta.lr == 0.5
+    assert json.loads(run.environment.read_text())["packages"]["numpy"]
+    assert not run.read_state()["wants_requeue"]
+
+
+def test_a_second_start_resumes(make):
+    first = claim(make(), "train")
+    first.update_state("train", iteration=3)
+    assert claim(make(), "train") == first
+    assert first.read_state()["stages"]["train"]["iteration"] == 3
+
+
+def test_another_configuration_is_refused_and_the_difference_named(make):
+    claim(make(), "train")
+    with pytest.raises(RunError) as caught:
+        claim(make("meta.lr=0.5", "learners=[{family: linear}]", "run.seed=1"), "train")
+    message = str(caught.value)
+    assert "meta.lr: was 0.01, now 0.5" in message
+    assert "run.seed: was 0, now 1" in message
+    assert "'linear'" in message
+    assert "meta.batch" not in message
+    assert "another run.name" in caught.value.remedy
+    assert load(make().run.root + "/digits").meta.lr == 0.01
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["run.device=cpu", "meta.checkpoint_every=7", "search.budget=7", "search.limits.seconds=3", "search.workers=2"],
+)
+def test_operational_keys_may_change(make, override):
+    claim(make(), "train")
+    claim(make(), "search")
+    run = claim(make(override), "search")
+    assert load(run.path) == make(override)
+
+
+def test_the_root_may_be_reached_by_another_path(make, tmp_path):
+    claim(make(), "train")
+    (tmp_path / "link").symlink_to(tmp_path / "runs")
+    claim(make(f"run.root={tmp_path / 'link'}"), "train")
+
+
+def test_a_section_is_free_until_a_stage_uses_it(make):
+    claim(make(), "train")
+    claim(make("search.replicas=3", "final.epochs=2"), "search")
+    claim(make("search.replicas=3", "final.epochs=5"), "final")
+    with pytest.raises(RunError, match=r"final\.epochs: was 5, now 6"):
+        claim(make("search.replicas=3", "final.epochs=6"), "final")
+    with pytest.raises(RunError, match=r"search\.replicas: was 3, now 4"):
+        claim(make("search.replicas=4", "final.epochs=5"), "final")
+
+
+def test_a_later_stage_cannot_rewrite_what_an_earlier_one_used(make):
+    claim(make(), "train")
+    with pytest.raises(RunError, match=r"meta\.lr: was 0\.01, now 0\.5"):
+        claim(make("meta.lr=0.5"), "search")
+
+
+def test_a_section_that_ends_differs_by_name(make):
+    claim(make("meta.grow.every=5"), "train")
+    with pytest.raises(RunError, match=r"meta\.grow: was \{'start': 4, 'every': 5\}, now None"):
+        claim(make(), "train")
+
+
+def test_damage_in_the_directory_is_named(make):
+    run = claim(make(), "train")
+    run.config.write_text("run: {name: digits, lost: 1}")
+    with pytest.raises(ConfigError, match=r"config\.yaml is not valid:\n  run\.lost: unknown key"):
+        claim(make(), "train")

@@ -1,0 +1,146 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gtn_hpc.config import Config, dump, load, parse
+from gtn_hpc.core.errors import ConfigError
+
+NAMED = "run: {name: a}\n"
+
+
+def test_a_name_is_enough():
+    config = parse("run: {name: digits}")
+    assert config.run.name == "digits"
+    assert config.search.space.name == "conv"
+    assert parse("run: {name: digits}\nsearch:\nmeta:\n") == config
+
+
+def test_values_are_taken_as_yaml_writes_them():
+    config = parse("""
+        run: {name: a}
+        inner: {lr: 1e-3, learn: no}
+        engine: {offload: no}
+        learners:
+          - {family: linear, widths: [[8, 16], 32]}
+          - {weight: 2}
+        meta: {clip: null, betas: [0, .5], lr: 1}
+        search: {space: {name: chain, widths: [4, 8]}, score_at: [2, 4]}
+    """)
+    assert (config.inner.lr, config.inner.learn, config.engine.offload) == (1e-3, "no", "no")
+    assert config.learners[0].widths == ((8, 16), 32)
+    assert config.learners[1].weight == 2.0
+    assert (config.meta.clip, config.meta.betas, config.meta.lr) == (None, (0.0, 0.5), 1.0)
+    assert config.search.space.widths == (4, 8)
+
+
+def test_overrides_are_applied_in_order_and_may_make_sections():
+    overrides = ["inner.lr=1e-3", "meta.grow.every=5", "meta.iterations=3", "meta.iterations=4", "learners.0.weight=.5"]
+    config = parse(NAMED + "learners: [{family: conv5}]", [*overrides, "search.score_at=[1,2]", "run.name=x"])
+    assert (config.inner.lr, config.meta.grow.every, config.meta.iterations) == (1e-3, 5, 4)
+    assert (config.learners[0].family, config.learners[0].weight) == ("conv5", 0.5)
+    assert (config.search.score_at, config.run.name) == ((1, 2), "x")
+
+
+def test_references_are_resolved():
+    config = parse(
+        "run: {name: a, seed: 7}\nmeta: {batch: '${teacher.curriculum.batch}'}\nteacher: {curriculum: {batch: 9}}"
+    )
+    assert config.meta.batch == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "expected"),
+    [
+        ("data: {name: digits}", [], r"run\.name: needs a value"),
+        (NAMED + "meta: {iteratoins: 5}", [], r"meta\.iteratoins: unknown key\. Did you mean 'iterations'\?"),
+        (NAMED + "iterations: 5", [], r"iterations: unknown key\. Did you mean meta\.iterations\?"),
+        (NAMED, ["search.space.name=chain", "search.space.layers=3"], r"search\.space\.layers: .*'max_layers'"),
+        (NAMED, ["search.space.name=chian"], r"search\.space\.name: .*Did you mean 'chain'\?.*given: 'chian'"),
+        (NAMED + "search: {space: {widths: [1]}}", [], r"search\.space\.name: .*Valid: chain, conv, nao_cell, nasb"),
+        (NAMED + "learners: [{famly: conv5}]", [], r"learners\.0\.famly: unknown key\. Did you mean 'family'\?"),
+        (NAMED, ["meta.iterations=-3"], r"meta\.iterations: .*greater than or equal to 1 \(given: -3\)"),
+        (NAMED, ["meta.iterations=2.5"], r"meta\.iterations: has to be an integer .*2\.5"),
+        (NAMED, ["meta.replicas='3'"], r"meta\.replicas: has to be an integer \(given: '3'\)"),
+        (NAMED, ["meta.batch=true"], r"meta\.batch: has to be an integer \(given: True\)"),
+        (NAMED, ["meta.lr=nan"], r"meta\.lr: has to be a number"),
+        (NAMED, ["meta.lr=.nan"], r"meta\.lr: has to be a finite number"),
+        (NAMED, ["meta.clip=.inf"], r"meta\.clip: has to be a finite number"),
+        (NAMED, ["run.name=../up"], r"run\.name: .*pattern"),
+        (NAMED, ["run.device=tpu"], r"run\.device: .*pattern"),
+        (NAMED, ["data.validation=2.5"], r"data\.validation: a value of 1 or more counts images"),
+        (NAMED, ["learners=[]"], r"learners: needs more items"),
+        (NAMED, ["learners=[{widths: [[8, 4]]}]"], r"learners\.0\.widths: .*needs low < high, not \[8, 4\]"),
+        (NAMED, ["learners=[{widths: [8, x]}]"], r"learners\.0\.widths\.1: has to be an integer"),
+        (NAMED + "learners: {family: linear}", [], r"learners: has to be a list"),
+        (NAMED, ["meta.grow={start: 50, every: 1}"], r"meta\.grow\.start is 50, more than .*steps = 32"),
+        (NAMED + "meta: 5", [], r"meta: has to be a section"),
+        (NAMED + "3: 4", [], r"3: unknown key"),
+        (NAMED, ["meta"], r"'meta' is not an override\.\n.*look like meta\.iterations=500"),
+        (NAMED, ["=3"], r"'=3' is not an override"),
+        (NAMED, ["meta.iterations=[1"], r"'meta\.iterations=\[1' cannot be applied"),
+        (NAMED + "learners: [{weight: 1}]", ["learners.4.weight=1"], r"'learners\.4\.weight=1' cannot be applied"),
+        (NAMED + "data: {root: '${nowhere}'}", [], r"nowhere.*\n?.*Mend the reference"),
+        ("run: {name: a", [], r"here\.yaml is not YAML.*line"),
+        ("run: {name: a, name: b}", [], r"duplicate key name"),
+        ("- run", [], r"is not a mapping of sections"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_with_the_key(text, overrides, expected):
+    with pytest.raises(ConfigError) as caught:
+        parse(text, overrides, where="here.yaml")
+    message = str(caught.value)
+    assert re.search(expected, message, re.DOTALL), message
+    assert caught.value.exit_code == 2
+    assert len(message) < 1200
+    assert "pydantic" not in message.lower()
+
+
+def test_all_errors_are_told_at_once():
+    with pytest.raises(ConfigError) as caught:
+        parse(NAMED, ["meta.lr=0", "inner.momentum=1", "final.top_k=0"])
+    assert len(str(caught.value).splitlines()) == 4
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    (tmp_path / "empty.yaml").write_text("\n")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"Cannot read .*missing\.yaml: No such file"):
+        load(tmp_path / "missing.yaml")
+    with pytest.raises(ConfigError, match=r"empty\.yaml is empty.\n.*run: {name: NAME}"):
+        load(tmp_path / "empty.yaml")
+    with pytest.raises(ConfigError, match=r"binary\.yaml: it is not UTF-8"):
+        load(tmp_path / "binary.yaml")
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load(tmp_path)
+
+
+def test_a_run_directory_stands_for_its_configuration(tmp_path):
+    (tmp_path / "config.yaml").write_text("run: {name: before}")
+    assert load(tmp_path, ["run.seed=3"]).run.seed == 3
+
+
+positive = st.floats(min_value=1e-300, max_value=1e300)
+counts = st.integers(min_value=1, max_value=10**12)
+widths = st.one_of(st.sampled_from(["fixed", "random"]), st.lists(counts, min_size=1, max_size=3))
+trees = st.fixed_dictionaries(
+    {"run": st.fixed_dictionaries({"name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,9}", fullmatch=True)})},
+    optional={
+        "meta": st.fixed_dictionaries(
+            {}, optional={"lr": positive, "iterations": counts, "clip": st.none() | positive}
+        ),
+        "inner": st.fixed_dictionaries({}, optional={"learn": st.sampled_from(["per_step", "no"]), "eps": positive}),
+        "data": st.fixed_dictionaries(
+            {}, optional={"name": st.text(max_size=20), "root": st.none() | st.text(max_size=9)}
+        ),
+        "learners": st.lists(st.fixed_dictionaries({"widths": widths, "weight": positive}), min_size=1, max_size=3),
+        "search": st.sampled_from([{"space": {"name": "nao_cell", "nodes": 3}}, {"space": {"name": "chain"}}]),
+    },
+)
+
+
+@given(trees)
+def test_what_is_dumped_is_read_back(tree):
+    config = Config.model_validate(tree)
+    assert parse(dump(config)) == config
