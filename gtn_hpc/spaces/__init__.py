@@ -1,12 +1,13 @@
 """Spaces of architectures: sampling, mutation, canonical form, size and cost, drawing. Imports no torch."""
 
-from gtn_hpc.config.searching import ChainSpace, ConvSpace, NaoCellSpace
+from gtn_hpc.config.searching import ChainSpace, ConvSpace, NaoCellSpace, NasBench201Space
 from gtn_hpc.config.searching import Space as SpaceSection
 from gtn_hpc.core.errors import DataError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.spaces.chain import Chains
 from gtn_hpc.spaces.conv import ConvLearners
 from gtn_hpc.spaces.nao_cell import NaoCells
+from gtn_hpc.spaces.nasbench201 import NasBench201
 from gtn_hpc.spaces.plan import Plan
 from gtn_hpc.spaces.space import Space, Spec
 
@@ -31,3 +32,5 @@ def make_space(section: SpaceSection, image: ImageShape, classes: int) -> Space:
             return Chains(section, image, classes)
         case NaoCellSpace():
             return NaoCells(section, image, classes)
+        case NasBench201Space():
+            return NasBench201(section, image, classes)

@@ -10,7 +10,7 @@ from gtn_hpc.config.searching import NaoCellSpace
 from gtn_hpc.core.errors import ArchitectureError
 from gtn_hpc.core.records import Architecture, ImageShape
 from gtn_hpc.spaces.drawing import DrawnNode, cell_body, cell_size, draw_cells
-from gtn_hpc.spaces.plan import Average, Concat, DropPath, Pool, Shift, Sum
+from gtn_hpc.spaces.plan import Average, DropPath, Pool, Shift
 from gtn_hpc.spaces.planner import Planner
 from gtn_hpc.spaces.space import Space, Spec, Trunk, check_choice, check_keys
 
@@ -124,9 +124,9 @@ def lay_cell(planner: Planner, cell: Cell, states: list[int], reduction: bool, d
             stride = 2 if reduction and state < 2 else 1
             end = OPERATIONS[name](planner, states[state], stride)
             ends.append(end if name == "identity" else planner.add(DropPath(depth), end))
-        states.append(planner.add(Sum(), *ends))
+        states.append(planner.sum(ends))
     loose = loose_ends(cell)
-    return concat(planner, [identity(planner, states[i], 2 if reduction and i < 2 else 1) for i in loose])
+    return planner.concat([identity(planner, states[i], 2 if reduction and i < 2 else 1) for i in loose])
 
 
 def calibrate(planner: Planner, before: int, last: int, channels: int) -> list[int]:
@@ -147,11 +147,7 @@ def halve(planner: Planner, value: int, channels: int) -> int:
     ways = [planner.conv(value, channels - channels // 2, 1, 2)]
     if channels > 1:
         ways.append(planner.conv(planner.add(Shift(), value), channels // 2, 1, 2))
-    return planner.norm(concat(planner, ways))
-
-
-def concat(planner: Planner, values: list[int]) -> int:
-    return values[0] if len(values) == 1 else planner.add(Concat(), *values)
+    return planner.norm(planner.concat(ways))
 
 
 def loose_ends(cell: Cell) -> list[int]:

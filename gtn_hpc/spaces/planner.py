@@ -1,7 +1,20 @@
 """Writes a `Plan` layer by layer, keeping track of shapes."""
 
 from gtn_hpc.core.records import ImageShape
-from gtn_hpc.spaces.plan import Activation, Average, Conv, Dropout, Layer, Linear, Norm, Plan, Step, result_shape
+from gtn_hpc.spaces.plan import (
+    Activation,
+    Average,
+    Concat,
+    Conv,
+    Dropout,
+    Layer,
+    Linear,
+    Norm,
+    Plan,
+    Step,
+    Sum,
+    result_shape,
+)
 
 
 class Planner:
@@ -52,6 +65,12 @@ class Planner:
     def activate_conv_norm(self, value: int, outputs: int, kernel: int, stride: int = 1) -> int:
         """LReLU-conv-BN, the convolution of cell networks."""
         return self.norm(self.conv(self.activate(value), outputs, kernel, stride))
+
+    def sum(self, values: list[int]) -> int:
+        return values[0] if len(values) == 1 else self.add(Sum(), *values)
+
+    def concat(self, values: list[int]) -> int:
+        return values[0] if len(values) == 1 else self.add(Concat(), *values)
 
     def classify(self, value: int, classes: int) -> int:
         return self.linear(self.add(Dropout(), value), classes)
