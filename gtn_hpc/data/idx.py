@@ -14,7 +14,7 @@ from gtn_hpc.data.source import Labelled, labelled
 
 UNSIGNED_BYTES = 8
 SPLITS = ("train", "t10k")
-REMEDY = "The file is damaged or incomplete: fetch it again."
+REMEDY = "The file is damaged or incomplete: remove it and fetch the set again."
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -90,6 +90,6 @@ def _required(folder: Path, split: str, part: str) -> Path:
         rank = {"images": 3, "labels": 1}[part]
         raise DataError(
             f"{folder}: {split}-{part}-idx{rank}-ubyte (or .gz) is missing",
-            remedy="The set is incomplete: fetch it again.",
+            remedy="The set is incomplete: remove the folder and fetch it again.",
         )
     return path

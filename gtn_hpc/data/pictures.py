@@ -20,7 +20,8 @@ def decode(picture: Path | bytes, where: str) -> NDArray[np.uint8]:
         with Image.open(BytesIO(picture) if isinstance(picture, bytes) else picture) as image:
             if image.mode in DEEP:
                 raise DataError(f"{where}: more than 8 bits a channel ({image.mode})", remedy="Store 8-bit pictures.")
-            pixels = np.asarray(image.convert("L" if image.mode in GREY else "RGB"))
+            mode = "L" if image.mode in GREY else "RGB"
+            pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = "not a picture" if isinstance(error, UnidentifiedImageError) else error
         raise DataError(f"{where}: cannot be decoded ({reason})", remedy="Replace or remove it.") from None

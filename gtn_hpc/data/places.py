@@ -17,6 +17,10 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gtn_hpc" / "data"
 
 
+class Missing(DataError):
+    """The set is at none of the places of search; a damaged one is another error."""
+
+
 def candidates(root: str | None, below: Iterable[str]) -> list[Path]:
     """Paths to try, in order: only `root` and what lies `below` it if it is given, else below each usual place."""
     if root is not None:
@@ -26,11 +30,11 @@ def candidates(root: str | None, below: Iterable[str]) -> list[Path]:
     return [place / name for place in places for name in below]
 
 
-def missing(name: str, wanted: str, looked: Iterable[Path], get: Iterable[str]) -> DataError:
-    """Says what was looked for, where, and how to `get` it."""
+def missing(name: str, wanted: str, looked: Iterable[Path], get: Iterable[str]) -> Missing:
+    """Says what was looked for, where, and how to `get` it besides downloading."""
     where = "".join(f"\n    {path}" for path in looked)
-    ways = "".join(f"\n    {way}" for way in get)
-    return DataError(
+    ways = "".join(f"\n    {way}" for way in (f"gtn data fetch {name}   (where there is internet)", *get))
+    return Missing(
         f"{name} is not here: looked for {wanted} in{where}",
         remedy=f"Get it with{ways}\n  or say where it is: data.root, or the environment variable {VARIABLE}.",
     )

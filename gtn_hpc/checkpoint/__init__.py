@@ -1,0 +1,7 @@
+"""Checkpoints that are there whole or not at all, and the flag that asks for the last one."""
+
+from gtn_hpc.checkpoint.reading import Loaded, latest, load
+from gtn_hpc.checkpoint.stop import StopFlag
+from gtn_hpc.checkpoint.writing import save
+
+__all__ = ["Loaded", "StopFlag", "latest", "load", "save"]

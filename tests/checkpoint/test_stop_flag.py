@@ -1,0 +1,66 @@
+"""Signals only set the flag; handlers come back; real signals to this process."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from gtn_hpc.checkpoint import StopFlag
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
+def test_a_signal_sets_the_flag_and_nothing_else(number):
+    with StopFlag() as stop:
+        assert not stop and stop.reason is None
+        os.kill(os.getpid(), number)
+        assert stop and stop.reason == number.name
+
+
+def test_the_first_reason_stays():
+    with StopFlag() as stop:
+        stop.request("deadline")
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.reason == "deadline"
+
+
+def test_handlers_come_back_also_after_an_error_and_nested():
+    heard = []
+    before = signal.signal(signal.SIGUSR2, lambda number, frame: heard.append("outer"))
+    try:
+        with pytest.raises(RuntimeError), StopFlag():
+            raise RuntimeError
+        with StopFlag() as outer:
+            with StopFlag() as inner:
+                os.kill(os.getpid(), signal.SIGUSR2)
+            assert inner and not outer
+            os.kill(os.getpid(), signal.SIGUSR2)
+            assert outer
+        assert heard == []
+        os.kill(os.getpid(), signal.SIGUSR2)
+        assert heard == ["outer"]
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
+def test_interrupt_is_left_alone():
+    with pytest.raises(KeyboardInterrupt), StopFlag() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+    assert not stop
+
+
+def test_in_another_thread_only_requests_count():
+    before, seen = signal.getsignal(signal.SIGTERM), []
+
+    def work():
+        with StopFlag() as stop:
+            seen.append(signal.getsignal(signal.SIGTERM))
+            stop.request("by hand")
+            seen.append(stop.reason)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before, "by hand"]
+    assert signal.getsignal(signal.SIGTERM) == before
