@@ -13,7 +13,9 @@ from gtn_hpc.inner.step import Learner, LearnerState
 class Episode(Protocol):
     """One pass over a curriculum: every method is a deterministic function of t and of the teacher's parameters."""
 
-    steps: int
+    @property
+    def steps(self) -> int:
+        """Inner steps of the pass."""
 
     def batch(self, t: int) -> Batch:
         """Synthetic images [B, C, H, W] and label probabilities [B, K] of inner step t."""
