@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gtn_hpc.config.base import Section
+from gtn_hpc.config.teaching import Augment
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -69,6 +70,9 @@ class Search(Section):
     score_at: tuple[Positive, ...] = Field((), description="further steps after which accuracy is measured")
     pool: Literal["auto", "inprocess"] = Field("auto", description="where evaluations run")
     workers: int = Field(1, ge=1, description="evaluations at the same time")
+    proxies: tuple[Literal["synflow", "jacobian_covariance"], ...] = Field(
+        (), description="zero-cost proxies that are recorded beside each score"
+    )
     limits: Limits = Limits()
     certificate: Certificate = Certificate()
 
@@ -89,6 +93,10 @@ class Recipe(Section):
     flip: bool = Field(False, description="mirror half of the images")
     cells: int | None = Field(None, ge=1, description="N of the final network (empty: that of the search)")
     filters: int | None = Field(None, ge=1, description="F of the final network (empty: that of the search)")
+
+    @property
+    def augment(self) -> Augment:
+        return Augment(crop=self.crop, flip=self.flip, cutout=self.cutout)
 
 
 class Final(Section):

@@ -1,0 +1,175 @@
+"""The score of an architecture: a fresh network taught by the curriculum, judged on the validation split."""
+
+import time
+import traceback
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gtn_hpc.config import Config
+from gtn_hpc.config.teaching import Inner
+from gtn_hpc.core.errors import NonFiniteError
+from gtn_hpc.core.records import Score
+from gtn_hpc.core.streams import derive, torch_generator
+from gtn_hpc.inner.engine import Episode
+from gtn_hpc.inner.optimisers import SGD
+from gtn_hpc.inner.step import Learner
+from gtn_hpc.models.layers import initialise
+from gtn_hpc.models.networks import build_network
+from gtn_hpc.models.norm import use_running_statistics
+from gtn_hpc.spaces import Space, make_space
+from gtn_hpc.training.memory import peak_memory
+from gtn_hpc.training.proxies import proxies
+from gtn_hpc.training.request import Identity, Request
+from gtn_hpc.training.room import Room, furnish
+from gtn_hpc.training.run import Measurement, Progress, train
+from gtn_hpc.training.streams import RealBatches, constant, cosine
+
+DIVERGED = 1e3
+"""Validation loss in nats from which on a learner counts as diverged (guessing has ln K)."""
+
+RUNNING = 0.1
+"""Weight of the newest batch in batch norm's statistics when training on real data."""
+
+DETAIL = 2000
+"""Characters kept of a traceback's end."""
+
+
+UNKNOWN = Measurement(float("nan"), float("nan"))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a training ended and, where that is `ok`, what it reached."""
+
+    status: str
+    last: Measurement = UNKNOWN
+    curve: Mapping[int, float] = field(default_factory=dict)
+    extra: Mapping[str, float] = field(default_factory=dict)
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Scores requests. It can be sent to another process, which then loads images and curriculum of its own."""
+
+    config: Config
+    curriculum: Path
+    digest: str
+    inner: Inner
+    device: str = "cpu"
+
+    @cached_property
+    def room(self) -> Room:
+        """Loaded at first use; see `furnish` for the errors."""
+        return furnish(self.config, self.curriculum, self.digest, self.inner, torch.device(self.device))
+
+    @cached_property
+    def space(self) -> Space:
+        return make_space(self.config.search.space, self.room.splits.shape, self.room.splits.classes)
+
+    @cached_property
+    def identity(self) -> Identity:
+        return Identity.of(self.config, self.digest, self.inner.model_dump(mode="json"))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: self.__dict__[name] for name in self.__dataclass_fields__}
+
+    def evaluate(self, request: Request) -> Score:
+        """One row. Whatever happens inside the training is a status of the row, never an exception.
+
+        Cost: `fidelity` training steps and a pass over the validation split after each step of `search.score_at`.
+        """
+        blank = self._blank(request)
+        started = time.perf_counter()
+        with peak_memory(self.room.device) as peak:
+            verdict = self._attempt(request)
+        return replace(
+            blank,
+            val_accuracy=verdict.last.accuracy,
+            val_loss=verdict.last.loss,
+            status=verdict.status,
+            seconds=time.perf_counter() - started,
+            peak_bytes=peak.bytes,
+            curve=verdict.curve,
+            extra=verdict.extra,
+            detail=verdict.detail,
+        )
+
+    def _blank(self, request: Request) -> Score:
+        arch = request.arch
+        return Score(
+            key=self.identity.key(request),
+            arch=arch.digest,
+            fidelity=request.fidelity,
+            replica=request.replica,
+            val_accuracy=float("nan"),
+            val_loss=float("nan"),
+            status="error",
+            seconds=0.0,
+            peak_bytes=0,
+            params=self.space.params(arch),
+            flops=self.space.flops(arch),
+            parent=request.parent,
+            ask=request.ask,
+            time=time.time(),
+        )
+
+    def _attempt(self, request: Request) -> Verdict:
+        try:
+            return self._train(request)
+        except NonFiniteError as error:
+            return Verdict("nan", detail=error.what)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            return Verdict("oom", detail=str(error)[-DETAIL:])
+        except Exception as error:
+            status = "oom" if "can't allocate memory" in str(error) else "error"
+            return Verdict(status, detail=traceback.format_exc()[-DETAIL:])
+
+    def _train(self, request: Request) -> Verdict:
+        learner = self._learner(request)
+        episode = self._episode(request)
+        extra = self._proxies(learner, episode)
+        at = {step for step in self.config.search.score_at if step < request.fidelity} | {request.fidelity}
+        progress = self._run(learner, episode, request, at)
+        curve = {step: found.accuracy for step, found in sorted(progress.curve.items())}
+        last = progress.curve[request.fidelity]
+        if last.loss > DIVERGED:
+            return Verdict("diverged", curve=curve, extra=extra, detail=f"validation loss {last.loss:g}")
+        return Verdict("ok", last, curve, extra)
+
+    def _run(self, learner: Learner, episode: Episode, request: Request, at: Collection[int]) -> Progress:
+        start = Progress(0, learner.initial_state())
+        return train(learner, start, episode, self.room.splits.validation, until=request.fidelity, at=at)
+
+    def _learner(self, request: Request) -> Learner:
+        room, stream = self.room, self.identity.learner(request)
+        module = build_network(self.config.search.space, request.arch, room.splits.shape, room.splits.classes)
+        initialise(module.to(room.dtype), torch_generator(self.config.run.seed, "architecture", stream))
+        use_running_statistics(module, RUNNING if request.source == "real" else None)
+        optimiser = SGD() if request.source == "real" else room.optimiser
+        dropout = derive(self.config.run.seed, "architecture/dropout", stream)
+        return Learner(module.to(room.device), optimiser, dropout, room.autocast)
+
+    def _episode(self, request: Request) -> Episode:
+        seed, stream = self.config.run.seed, self.identity.learner(request)
+        if request.source == "curriculum":
+            return self.room.taught.episode(torch_generator(seed, "architecture/order", stream))
+        recipe, like = self.config.final.recipe, self.room.taught.x
+        return RealBatches(
+            self.room.splits.train,
+            recipe.batch,
+            request.fidelity,
+            derive(seed, "architecture/real", stream),
+            cosine(recipe.lr, request.fidelity, like),
+            constant(recipe.momentum, like),
+            recipe.augment,
+        )
+
+    def _proxies(self, learner: Learner, episode: Episode) -> Mapping[str, float]:
+        names = self.config.search.proxies
+        return proxies(names, learner.module, episode.batch(0).x) if names else {}

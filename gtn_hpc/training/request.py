@@ -1,0 +1,65 @@
+"""What is asked of an evaluator, and the keys under which answers are kept. Imports no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gtn_hpc.config import Config
+from gtn_hpc.core.records import Architecture, canonical_json, digest
+
+Source = Literal["curriculum", "real"]
+
+USED = {"lr", "momentum", "batch", "crop", "flip", "cutout"}
+"""The settings of `final.recipe` that training on real data for a number of steps depends on."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Train one replica of `arch` (canonical) for `fidelity` inner steps on the curriculum or on real data.
+
+    `parent` is the digest of the architecture that it was made from, `ask` the number of the proposal.
+    """
+
+    arch: Architecture
+    fidelity: int
+    replica: int = 0
+    source: Source = "curriculum"
+    parent: str = ""
+    ask: int = -1
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Everything that a score depends on besides its request, as JSON: `common`, and what each source adds.
+
+    A key has one value on one type of processor and build of torch.
+    """
+
+    common: str
+    curriculum: str
+    real: str
+
+    @classmethod
+    def of(cls, config: Config, curriculum: str, inner: Mapping[str, Any]) -> "Identity":
+        """Of a run's configuration, the digest of its curriculum and the inner optimiser that this was made for."""
+        common = {
+            "seed": config.run.seed,
+            "threads": config.run.threads,
+            "precision": config.run.precision,
+            "data": config.data.model_dump(mode="json", exclude={"root", "augment"}),
+            "space": config.search.space.model_dump(mode="json"),
+        }
+        recipe = config.final.recipe.model_dump(
+            mode="json", include={"lr", "momentum", "batch", "crop", "flip", "cutout"}
+        )
+        taught = {"digest": curriculum, "inner": dict(inner)}
+        return cls(canonical_json(common), canonical_json(taught), canonical_json(recipe))
+
+    def learner(self, request: Request) -> str:
+        """Hash of all but the fidelity: the stream of initialisation and order, so that longer runs go on equally."""
+        source = self.curriculum if request.source == "curriculum" else self.real
+        return digest([request.arch.to_json(), request.source, self.common, source, request.replica])
+
+    def key(self, request: Request) -> str:
+        """32 hex digits that name one row of scores."""
+        return digest([self.learner(request), request.fidelity])[:32]

@@ -1,0 +1,76 @@
+"""What every evaluation of a process shares: images, the curriculum and its inner optimiser, loaded once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from gtn_hpc.config import Config
+from gtn_hpc.config.teaching import Inner
+from gtn_hpc.core.errors import ConfigError, DataError
+from gtn_hpc.core.records import ImageShape
+from gtn_hpc.curriculum.file import read
+from gtn_hpc.curriculum.frozen import Frozen
+from gtn_hpc.data import Splits, load
+from gtn_hpc.inner.optimisers import InnerOptimiser, make_optimiser
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}
+
+
+@dataclass(frozen=True, eq=False)
+class Room:
+    """All on one device."""
+
+    config: Config
+    splits: Splits
+    taught: Frozen
+    optimiser: InnerOptimiser
+    device: torch.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return DTYPES[self.config.run.precision]
+
+    @property
+    def autocast(self) -> torch.dtype | None:
+        return torch.bfloat16 if self.config.run.precision == "bf16" else None
+
+
+def furnish(config: Config, curriculum: Path, digest: str, inner: Inner, device: torch.device) -> Room:
+    """Loads images and curriculum to `device`, and sets this process's number of threads to `run.threads`.
+
+    Raises:
+        DataError: the image set is missing, or the curriculum does not fit it.
+        StorageError: the curriculum file cannot be read.
+        ConfigError: `search.steps` is more than the curriculum has.
+    """
+    torch.set_num_threads(config.run.threads)
+    dtype = DTYPES[config.run.precision]
+    splits = load(config.data, seed=config.run.seed, device=device, dtype=dtype)
+    file = read(curriculum, device, dtype)
+    if file.digest != digest:
+        raise DataError(
+            f"The curriculum {curriculum} is not the one that this search began with.",
+            remedy="Bring the old file back, or start another run with the new one.",
+        )
+    _refuse_misfit(file.frozen, splits, curriculum)
+    _refuse_short(file.frozen.steps, config.search.steps, curriculum)
+    return Room(config, splits, file.frozen, make_optimiser(inner), device)
+
+
+def _refuse_misfit(taught: Frozen, splits: Splits, path: Path) -> None:
+    shape, classes = ImageShape(*taught.x.shape[2:]), taught.y.shape[2]
+    if (shape, classes) != (splits.shape, splits.classes):
+        raise DataError(
+            f"The curriculum {path} shows images of {shape} in {classes} classes; "
+            f"the image set {splits.name} has {splits.shape} in {splits.classes}.",
+            remedy="Name a curriculum that was taught on this image set (search.curriculum), or its set (data.name).",
+        )
+
+
+def _refuse_short(steps: int, asked: int | None, path: Path) -> None:
+    if asked is not None and asked > steps:
+        raise ConfigError(
+            f"search.steps is {asked}, but the curriculum {path} has {steps} steps.",
+            remedy=f"Give at most {steps}, or leave it empty for the whole curriculum.",
+        )

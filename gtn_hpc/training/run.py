@@ -1,0 +1,73 @@
+"""The training of one learner, without graphs: used to judge teachers, architectures and winners alike."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch.nn import functional as F
+
+from gtn_hpc.core.errors import NonFiniteError
+from gtn_hpc.core.records import Batch
+from gtn_hpc.data import ImageSet
+from gtn_hpc.inner.engine import Episode
+from gtn_hpc.inner.step import Learner, LearnerState, evaluate, inner_step
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """On one split: `accuracy` as a fraction, `loss` the mean cross-entropy in nats."""
+
+    accuracy: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A learner after `steps` inner steps, and what was measured on the way, by steps done."""
+
+    steps: int
+    state: LearnerState
+    curve: Mapping[int, Measurement] = field(default_factory=dict)
+
+
+def train(
+    learner: Learner, progress: Progress, episode: Episode, images: ImageSet, *, until: int, at: Collection[int] = ()
+) -> Progress:
+    """Goes on from `progress` to `until` steps, and measures on `images` after each number of steps in `at`.
+
+    Equal, bit for bit, to a straight run for any way of cutting it in pieces.
+
+    Raises:
+        NonFiniteError: a measured loss is not finite.
+    """
+    state, curve = progress.state, dict(progress.curve)
+    for t in range(progress.steps, until):
+        state = inner_step(learner, state, _detached(episode, t), episode.hyper(t), t)
+        if t + 1 in at:
+            curve[t + 1] = measure(learner, state, images)
+    return Progress(max(until, progress.steps), state, curve)
+
+
+@torch.no_grad()
+def measure(learner: Learner, state: LearnerState, images: ImageSet, batch: int = 1024) -> Measurement:
+    """Accuracy and loss on all of `images`; no sample's result depends on another's.
+
+    Raises:
+        NonFiniteError: the loss is NaN or infinite.
+    """
+    correct, loss = 0.0, 0.0
+    for x, y in images.epoch(batch):
+        logits = evaluate(learner, state, x)
+        correct += float((logits.argmax(dim=1) == y).sum())
+        loss += float(F.cross_entropy(logits, y, reduction="sum"))
+    if not loss < float("inf"):
+        raise NonFiniteError(
+            f"The learner's loss on {len(images)} images is {loss}.",
+            remedy="Its training diverged: lower the inner learning rate, or use another learner.",
+        )
+    return Measurement(correct / len(images), loss / len(images))
+
+
+@torch.no_grad()
+def _detached(episode: Episode, t: int) -> Batch:
+    return episode.batch(t)
