@@ -15,7 +15,7 @@ from gtn_hpc.spaces.space import Space, Spec, Trunk, check_keys, is_int
 
 
 class ConvLearners(Space):
-    """conv3x3-BN-LReLU-max pool 2, twice, then FC-BN-LReLU and the classifier, all with weight norm (section 4.1).
+    """conv3x3-BN-LReLU-max pool 2, twice, then FC-BN-LReLU and the classifier, all with weight norm.
 
     Specification: {"widths": [conv 1, conv 2, hidden]}. Every triple of widths is a network of its own.
     """

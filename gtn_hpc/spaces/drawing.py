@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-ROW, SLOT, GAP, MARGIN = 44, 62, 14, 6
+ROW, SLOT, GAP, MARGIN = 44, 66, 14, 6
 BOX = 26
 
 
@@ -40,39 +40,51 @@ def draw_cells(cells: Sequence[tuple[str, str]], width: int, height: int) -> str
 def cell_size(inputs: int, slots: Sequence[int]) -> tuple[int, int]:
     """Width and height of the picture of a cell whose nodes have so many `slots`."""
     columns = sum(SLOT * max(1, count) + GAP for count in slots)
-    return MARGIN + SLOT + GAP + columns + SLOT + MARGIN, ROW * (inputs + len(slots))
+    return MARGIN + SLOT + GAP + columns + SLOT, ROW * (inputs + len(slots))
 
 
 def cell_body(inputs: Sequence[str], nodes: Sequence[DrawnNode], outputs: Sequence[int], joined: str) -> str:
     """A staircase: every state has its row and runs to the right; operations hang below the states that they take.
 
     Lines cross but never pass through a box; a dot marks where a state is taken. `outputs` are the states that
-    reach the bar at the right, which reads `joined`.
+    reach the bar at the right, which reads `joined`; a node without operations is zero.
     """
     width, height = cell_size(len(inputs), [len(node.operations) for node in nodes])
-    bar = width - MARGIN - SLOT // 2
+    bar = width - SLOT + GAP
     reach = [MARGIN + SLOT] * len(inputs) + [0] * len(nodes)
     starts, taps, parts = list(reach), [], []
     for row, name in enumerate(inputs):
         parts.append(_text(MARGIN + SLOT - 4, _middle(row) + 4, name, "end"))
     left = MARGIN + SLOT + GAP
     for row, node in enumerate(nodes, len(inputs)):
-        span, top = SLOT * max(1, len(node.operations)), _middle(row) - BOX // 2
-        parts.append(_box(left, top, span, BOX))
-        for slot, (state, text) in enumerate(node.operations):
+        parts.append(_node(left, _middle(row), node))
+        for slot, (state, _) in enumerate(node.operations):
             x = left + SLOT * slot + SLOT // 2
-            parts.append(_text(x, _middle(row) + 4, text))
-            taps.append((x, _middle(state), top))
+            taps.append((x, _middle(state), _middle(row) - BOX // 2))
             reach[state] = max(reach[state], x)
-        starts[row] = reach[row] = left + span
-        left += span + GAP
+        left += _span(node)
+        starts[row] = reach[row] = left
+        left += GAP
     for state in outputs:
         reach[state] = bar
     buses = "".join(f"M{a} {_middle(r)}H{b}" for r, (a, b) in enumerate(zip(starts, reach, strict=True)) if b > a)
     parts.append(_path(buses + "".join(f"M{x} {a}V{b}" for x, a, b in taps)))
-    parts.append('<g fill="currentColor">' + "".join(f'<circle cx="{x}" cy="{a}" r="2.5"/>' for x, a, _ in taps))
-    parts.append(f'<rect x="{bar}" y="8" width="3" height="{height - 16}"/></g>')
+    parts += [f'<circle cx="{x}" cy="{y}" r="2.5"/>' for x, y, _ in taps]
+    parts.append(f'<rect x="{bar}" y="8" width="3" height="{height - 16}"/>')
     parts.append(_text(bar + 8, height // 2 + 4, joined, "start"))
+    return "".join(parts)
+
+
+def _span(node: DrawnNode) -> int:
+    return SLOT * max(1, len(node.operations))
+
+
+def _node(left: int, middle: int, node: DrawnNode) -> str:
+    parts = [_box(left, middle - BOX // 2, _span(node), BOX)]
+    for slot, (_, text) in enumerate(node.operations or ((0, "0"),)):
+        x = left + SLOT * slot
+        parts += [_text(x, middle + 4, "+")] if slot else []
+        parts.append(_text(x + SLOT // 2, middle + 4, text))
     return "".join(parts)
 
 

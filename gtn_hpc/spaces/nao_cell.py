@@ -1,4 +1,4 @@
-"""Space `nao_cell`: the micro cell of ENAS and NAO, which the paper searches (Luo et al. 2018; paper section 3.4)."""
+"""Space `nao_cell`: the micro cell of ENAS and NAO, which the paper searches (Luo et al. 2018)."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -200,7 +200,11 @@ def _renumbered(node: tuple[Edge, Edge], placed: dict[int, int]) -> tuple[Edge, 
 
 
 def _draw(cell: Cell) -> str:
-    nodes = [
-        DrawnNode(tuple((state, op.replace("_", " ").replace("identity", "id")) for state, op in node)) for node in cell
-    ]
+    nodes = [DrawnNode(tuple((state, _caption(op)) for state, op in node)) for node in cell]
     return cell_body(("c[k-2]", "c[k-1]"), nodes, loose_ends(cell), "concat")
+
+
+def _caption(op: str) -> str:
+    """Short enough for a box: "conv 3x3", "1x7 7x1", "max 2x2"."""
+    kind, *sizes = op.replace("_pool", "").split("_")
+    return " ".join(sizes if len(sizes) == 2 else [kind, *sizes])

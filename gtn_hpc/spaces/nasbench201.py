@@ -18,6 +18,7 @@ from gtn_hpc.spaces.planner import Planner
 from gtn_hpc.spaces.space import Space, Spec, Trunk, check_choice, check_keys
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+CAPTIONS = dict(zip(OPERATIONS, ("none", "skip", "conv 1x1", "conv 3x3", "avg 3x3"), strict=True))
 KERNELS = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
 EXAMPLE = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
 
@@ -42,7 +43,7 @@ class NasBench201(Space):
 
     def draw(self, arch: Architecture) -> str:
         cell = read_cell(self.canonical(arch).spec["cell"])
-        edges = [(to, a, op.removeprefix("nor_").replace("_", " ")) for (a, to), op in zip(EDGES, cell, strict=True)]
+        edges = [(to, a, CAPTIONS[op]) for (a, to), op in zip(EDGES, cell, strict=True)]
         nodes = [DrawnNode(tuple((a, op) for to, a, op in edges if to == n and op != "none")) for n in (1, 2, 3)]
         width, height = cell_size(1, [len(node.operations) for node in nodes])
         return draw_cells([("cell", cell_body(("in",), nodes, [3], "out"))], width, height)

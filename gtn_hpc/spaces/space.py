@@ -49,16 +49,22 @@ class Space(ABC):
         """An SVG picture of what is searched, in the colour of the surrounding text."""
 
     def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
-        """Every architecture that one change makes of `arch`; some may be the same network as `arch`."""
-        self.validate(arch)
-        return (self.architecture(spec) for spec in self._changes(arch.spec))
+        """Every other network that one change makes of `arch`, once each; a canonical form is computed for each."""
+        seen = {self.canonical(arch).digest}
+        for spec in self._changes(arch.spec):
+            neighbour = self.architecture(spec)
+            digest = self.canonical(neighbour).digest
+            if digest not in seen:
+                seen.add(digest)
+                yield neighbour
 
     def mutate(self, arch: Architecture, rng: np.random.Generator) -> Architecture:
-        """A random neighbour that is another network; `arch` itself where the space holds no other."""
-        here, around = self.canonical(arch).digest, list(self.neighbours(arch))
-        for index in rng.permutation(len(around)):
-            if self.canonical(around[index]).digest != here:
-                return around[index]
+        """`arch` with one random change that makes another network; `arch` itself where no change does."""
+        here, changes = self.canonical(arch).digest, list(self._changes(arch.spec))
+        for index in rng.permutation(len(changes)):
+            changed = self.architecture(changes[index])
+            if self.canonical(changed).digest != here:
+                return changed
         return arch
 
     def canonical(self, arch: Architecture) -> Architecture:
