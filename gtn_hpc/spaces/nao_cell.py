@@ -145,8 +145,7 @@ def halve(planner: Planner, value: int, channels: int) -> int:
     """Factorised reduction: two strided 1x1 convolutions, one of them on shifted pixels, each half of `channels`."""
     value = planner.activate(value)
     ways = [planner.conv(value, channels - channels // 2, 1, 2)]
-    if channels > 1:
-        ways.append(planner.conv(planner.add(Shift(), value), channels // 2, 1, 2))
+    ways.append(planner.conv(planner.add(Shift(), value), channels // 2, 1, 2))
     return planner.norm(planner.concat(ways))
 
 

@@ -180,6 +180,9 @@ def test_drop_path_rises_with_depth_and_follows_its_generator(section):
 
     assert torch.equal(outputs(0), outputs(0))
     assert not torch.equal(outputs(0), outputs(1))
+    assert network.generator.initial_seed() == 1
+    network.drop_path /= 2
+    assert chances == [2 * module.p for module in network.modules() if isinstance(module, Drop) and module.whole_sample]
     network.drop_path = 0.0
     assert torch.equal(outputs(0), outputs(1))
 
