@@ -54,9 +54,9 @@ class Limits(Section):
 
 
 class Certificate(Section):
-    fraction: float = Field(0.25, ge=0, le=1, description="share of scored architectures also trained on real data")
+    fraction: float = Field(0.25, ge=0, le=1, description="share of architectures also trained on real data (0: none)")
     minimum: int = Field(8, ge=0, description="at least this many of them (as far as there are so many)")
-    steps: int | None = Field(None, ge=1, description="real-data steps of the truth (empty: final.epochs)")
+    steps: int = Field(1200, ge=1, description="real-data steps of the truth (batch and rate of final.recipe)")
     strata: int = Field(4, ge=1, description="strata over the estimate from which they are drawn evenly")
 
 
@@ -102,4 +102,5 @@ class Recipe(Section):
 class Final(Section):
     top_k: int = Field(1, ge=1, description="best architectures that are trained on real data")
     epochs: int = Field(600, ge=1, description="passes over the training split")
+    checkpoint_every: int = Field(10, ge=1, description="epochs between checkpoints of an architecture")
     recipe: Recipe = Recipe()

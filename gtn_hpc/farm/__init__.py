@@ -1,0 +1,5 @@
+"""Pools of workers that evaluations run on. The manager's side imports no torch."""
+
+from gtn_hpc.farm.pool import InProcess, Pool, Work
+
+__all__ = ["InProcess", "Pool", "Work"]

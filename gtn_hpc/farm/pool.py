@@ -1,0 +1,69 @@
+"""What a pool is, and the one that needs no other process."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, ExitStack
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+Task_in = TypeVar("Task_in", contravariant=True)
+Result_out = TypeVar("Result_out", covariant=True)
+
+
+class Work(Protocol[Task_in, Result_out]):
+    """What every worker of a pool does: a record that can be sent to another process and opened there, once."""
+
+    def open(self, rank: int) -> AbstractContextManager[Callable[[Task_in], Result_out]]:
+        """Loads what all tasks share, and gives the function that does one task; `rank` is the worker's number."""
+
+
+class Pool(ABC, Generic[Task, Result]):
+    """A `concurrent.futures.Executor` whose workers all do one `Work`, opened when the pool is entered.
+
+    `workers` tasks run at the same time. A task that fails raises from its future; the pool goes on.
+    """
+
+    workers: int
+
+    @abstractmethod
+    def submit(self, task: Task) -> "Future[Result]":
+        """Gives a task to a worker that is free, or to the first that will be."""
+
+    @abstractmethod
+    def __enter__(self) -> Self: ...
+
+    @abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends the workers; tasks that run are finished first, unless an error is on its way."""
+
+
+class InProcess(Pool[Task, Result]):
+    """Does each task in this process, while it is submitted: its future is done when the caller gets it."""
+
+    workers = 1
+
+    def __init__(self, work: Work[Task, Result], rank: int = 0) -> None:
+        self._work, self._rank = work, rank
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._do = self._opened.enter_context(self._work.open(self._rank))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    def submit(self, task: Task) -> "Future[Result]":
+        future: Future[Result] = Future()
+        try:
+            future.set_result(self._do(task))
+        except Exception as error:
+            future.set_exception(error)
+        return future

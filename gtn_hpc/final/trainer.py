@@ -1,0 +1,127 @@
+"""One architecture trained on real data by the NAO protocol (Luo et al. 2018), with the best epoch by validation."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gtn_hpc.config.searching import Recipe
+from gtn_hpc.core.errors import NonFiniteError
+from gtn_hpc.core.records import Batch
+from gtn_hpc.core.streams import torch_generator
+from gtn_hpc.data import ImageSet
+from gtn_hpc.inner.optimisers import SGD
+from gtn_hpc.inner.step import Learner, LearnerState
+from gtn_hpc.models.networks import Network, Outputs
+from gtn_hpc.training.run import Measurement, measure
+
+
+@dataclass
+class Training:
+    """State between two epochs: network, optimiser, and the best weights so far by validation."""
+
+    network: Network
+    optimiser: torch.optim.SGD
+    curve: list[float] = field(default_factory=list)
+    best_epoch: int = 0
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def epoch(self) -> int:
+        return len(self.curve)
+
+    @property
+    def best_accuracy(self) -> float:
+        return self.curve[self.best_epoch - 1] if self.curve else -math.inf
+
+    def tensors(self) -> dict[str, Any]:
+        state = {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(), "best": self.best}
+        return copy.deepcopy(state)
+
+    def restore(self, tensors: dict[str, Any], curve: list[float], best_epoch: int) -> None:
+        self.network.load_state_dict(tensors["network"])
+        self.optimiser.load_state_dict(tensors["optimiser"])
+        self.best, self.curve, self.best_epoch = tensors["best"], curve, best_epoch
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Trains by `recipe` for `epochs`; all randomness is a function of (seed, stream, epoch)."""
+
+    recipe: Recipe
+    epochs: int
+    seed: int
+    stream: str
+    autocast: torch.dtype | None = None
+
+    def begin(self, network: Network) -> Training:
+        recipe = self.recipe
+        optimiser = torch.optim.SGD(
+            network.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        )
+        return Training(network, optimiser)
+
+    def run(
+        self, training: Training, images: ImageSet, validation: ImageSet, after_epoch: Callable[[Training], None]
+    ) -> None:
+        """Goes on from where `training` stands to the last epoch; cut in pieces it gives the same bits.
+
+        Raises:
+            NonFiniteError: the loss on validation is not finite.
+        """
+        while training.epoch < self.epochs:
+            self._epoch(training, images)
+            accuracy = self.judge(training.network, validation).accuracy
+            if accuracy > training.best_accuracy:
+                training.best_epoch = training.epoch + 1
+                training.best = {k: v.detach().clone() for k, v in training.network.state_dict().items()}
+            training.curve.append(accuracy)
+            after_epoch(training)
+
+    def judge(self, network: Network, images: ImageSet) -> Measurement:
+        """Accuracy and loss of the network as it stands."""
+        params: dict[str, Tensor] = dict(network.named_parameters())
+        state = LearnerState(params, dict(network.named_buffers()), {})
+        return measure(Learner(network, SGD(), autocast=self.autocast), state, images)
+
+    def _epoch(self, training: Training, images: ImageSet) -> None:
+        network, epoch = training.network, training.epoch
+        for group in training.optimiser.param_groups:
+            group["lr"] = self.recipe.lr * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+        order = torch_generator(self.seed, "final/order", self.stream, epoch)
+        with self._dropping(network, epoch, images.images.device):
+            for batch in images.epoch(self.recipe.batch, order, self.recipe.augment):
+                if len(batch.y) > 1:  # batch norm has no statistics of a single image
+                    self._step(training, batch)
+
+    def _step(self, training: Training, batch: Batch) -> None:
+        training.network.train()
+        training.optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(batch.x.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            loss = self._loss(training.network(batch.x), batch.y)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(training.network.parameters(), self.recipe.clip)
+        if not bool(torch.isfinite(norm)):
+            raise NonFiniteError(f"The gradient's norm is {float(norm)} in epoch {training.epoch + 1}.")
+        training.optimiser.step()
+
+    def _loss(self, found: Tensor | Outputs, labels: Tensor) -> Tensor:
+        if isinstance(found, Outputs):
+            return F.cross_entropy(found.logits, labels) + self.recipe.auxiliary * F.cross_entropy(
+                found.auxiliary, labels
+            )
+        return F.cross_entropy(found, labels)
+
+    @contextmanager
+    def _dropping(self, network: Network, epoch: int, device: torch.device) -> Iterator[None]:
+        network.generator = torch_generator(self.seed, "final/drop", self.stream, epoch, device=device)
+        try:
+            yield
+        finally:
+            network.generator = None

@@ -1,0 +1,1 @@
+"""Scoring populations of architectures with a curriculum: the loop, its algorithms, the certificate."""

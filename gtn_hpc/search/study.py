@@ -1,0 +1,151 @@
+"""Where a search stands: what was asked, what is known, what still has to run."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from gtn_hpc.core.errors import RunError
+from gtn_hpc.core.records import Score
+from gtn_hpc.search.algorithm import Algorithm, Outcome, Proposal
+from gtn_hpc.training.request import Identity, Request
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A proposal as it was recorded, with the `fresh` that the algorithm was asked with."""
+
+    proposal: Proposal
+    fresh: bool
+
+
+@dataclass(frozen=True)
+class Told:
+    """The algorithm was told the outcome of proposal `ask`."""
+
+    ask: int
+
+
+class Ledger(Protocol):
+    """The manager's own record, durable when a method returns."""
+
+    def asked(self, asked: Asked) -> None: ...
+
+    def told(self, outcome: Outcome) -> None: ...
+
+
+@dataclass(frozen=True)
+class Terms:
+    """`budget` distinct architectures, each scored by the mean of `replicas`."""
+
+    budget: int
+    replicas: int
+
+
+class Study:
+    """Turns proposals into requests and scores into outcomes; what is known already is never asked for again.
+
+    `algorithm` decides what is tried, `ledger` remembers it, `watch` is called
+    with every outcome, and `stop` says when to propose nothing more.
+    """
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        identity: Identity,
+        ledger: Ledger,
+        terms: Terms,
+        *,
+        watch: Callable[[Outcome], None] = lambda _: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._algorithm, self._identity, self._ledger, self._terms = algorithm, identity, ledger, terms
+        self._watch, self._stop = watch, stop
+        self._known: dict[str, Score] = {}
+        self._waiting: dict[str, list[Proposal]] = {}
+        self._queue: deque[Request] = deque()
+        self._distinct: set[str] = set()
+        self._asks = 0
+
+    @property
+    def distinct(self) -> int:
+        """Architectures proposed so far."""
+        return len(self._distinct)
+
+    def ask(self) -> Request | None:
+        """The next evaluation, or None where there is none before another is told (or at all)."""
+        while not self._queue and not self._stop():
+            fresh = self.distinct < self._terms.budget
+            proposal = self._algorithm.ask(self._asks, fresh=fresh)
+            if proposal is None:
+                return None
+            self._ledger.asked(Asked(proposal, fresh))
+            self._note(proposal)
+            self._begin(proposal)
+        return None if self._stop() else self._queue.popleft()
+
+    def tell(self, score: Score) -> None:
+        """Takes a score; a proposal whose replicas are all there is told to the algorithm."""
+        self._known[score.key] = score
+        for proposal in self._waiting.pop(score.key, ()):
+            if self._complete(proposal):
+                self._settle(proposal)
+
+    def replay(self, known: Iterable[Score], events: Iterable[Asked | Told]) -> None:
+        """Brings the algorithm to where it stood, then takes up the proposals that were not told.
+
+        Raises:
+            RunError: the record does not follow from this algorithm, seed and space.
+        """
+        self._known.update((score.key, score) for score in known)
+        unsettled: dict[int, Proposal] = {}
+        for event in events:
+            if isinstance(event, Asked):
+                unsettled[event.proposal.ask] = self._ask_again(event)
+            elif event.ask in unsettled and self._complete(unsettled[event.ask]):
+                self._algorithm.tell(self._outcome(unsettled.pop(event.ask)))
+        for proposal in unsettled.values():
+            self._begin(proposal)
+
+    def _ask_again(self, event: Asked) -> Proposal:
+        proposal = self._algorithm.ask(event.proposal.ask, fresh=event.fresh)
+        if proposal != event.proposal:
+            raise RunError(
+                f"Proposal {event.proposal.ask} of this run was {event.proposal.arch.to_json()}; the same question now "
+                f"gives {None if proposal is None else proposal.arch.to_json()}.",
+                remedy="Go on with the version that began the run, or give this search another run.name.",
+            )
+        self._note(proposal)
+        return proposal
+
+    def _note(self, proposal: Proposal) -> None:
+        self._asks = proposal.ask + 1
+        self._distinct.add(proposal.arch.digest)
+
+    def _begin(self, proposal: Proposal) -> None:
+        missing = [r for r in self._requests(proposal) if self._identity.key(r) not in self._known]
+        for request in missing:
+            waiting = self._waiting.setdefault(self._identity.key(request), [])
+            if not waiting:
+                self._queue.append(request)
+            waiting.append(proposal)
+        if not missing:
+            self._settle(proposal)
+
+    def _settle(self, proposal: Proposal) -> None:
+        outcome = self._outcome(proposal)
+        self._ledger.told(outcome)
+        self._algorithm.tell(outcome)
+        self._watch(outcome)
+
+    def _requests(self, proposal: Proposal) -> list[Request]:
+        return [
+            Request(proposal.arch, proposal.fidelity, replica, parent=proposal.parent, ask=proposal.ask)
+            for replica in range(self._terms.replicas)
+        ]
+
+    def _complete(self, proposal: Proposal) -> bool:
+        return all(self._identity.key(request) in self._known for request in self._requests(proposal))
+
+    def _outcome(self, proposal: Proposal) -> Outcome:
+        return Outcome(proposal, tuple(self._known[self._identity.key(r)] for r in self._requests(proposal)))
