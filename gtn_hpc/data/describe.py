@@ -21,7 +21,7 @@ def describe(section: Data, *, seed: int = 0) -> dict[str, Any]:
         "name": splits.name,
         "found": splits.found,
         "shape": {"channels": shape.channels, "height": shape.height, "width": shape.width},
-        "classes": list(splits.labels),
+        "classes": list(splits.class_names),
         "mean": splits.train.mean.tolist(),
         "std": splits.train.std.tolist(),
         "seed": seed,

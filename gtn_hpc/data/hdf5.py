@@ -14,5 +14,5 @@ def read_h5(path: Path, name: str) -> Source:
     try:
         arrays = read_arrays(path, ["images", "labels", "test_images", "test_labels", "classes"])
     except StorageError as error:
-        raise DataError(error.what, remedy=error.remedy) from None
+        raise DataError(error.what, remedy="Name a whole HDF5 file with `images` and `labels` at its root.") from None
     return from_arrays(arrays, name, str(path))

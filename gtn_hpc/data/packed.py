@@ -51,11 +51,17 @@ def from_jpeg(arrays: Arrays, name: str, where: str) -> Source:
 def _unpacked(arrays: Arrays, split: str, where: str) -> Labelled:
     labels, offsets = (_array(arrays, f"{split}_{part}", where) for part in ("labels", "offsets"))
     packed = arrays[f"{split}_jpeg"]
-    fits = offsets.dtype.kind in "iu" and offsets.ndim == 1 and len(offsets) == len(labels) + 1
-    if not fits or offsets[0] != 0 or offsets[-1] != len(packed) or (np.diff(offsets) <= 0).any():
+    flat = offsets.ndim == labels.ndim == packed.ndim == 1 and packed.dtype == np.uint8 and offsets.dtype.kind in "iu"
+    if (
+        not flat
+        or len(offsets) != len(labels) + 1
+        or offsets[0] != 0
+        or offsets[-1] != len(packed)
+        or (np.diff(offsets) <= 0).any()
+    ):
         raise DataError(
-            f"{where}: {split}_offsets {list(offsets.shape)} does not cut {split}_jpeg ({len(packed)} bytes) into"
-            f" {len(labels)} pictures",
+            f"{where}: {split}_offsets {list(offsets.shape)} does not cut {split}_jpeg ({packed.size} bytes) into"
+            f" {labels.size} pictures",
             remedy="Offsets are N + 1 rising integers from 0 to the number of bytes.",
         )
     content, cuts = packed.tobytes(), offsets.tolist()
@@ -74,4 +80,4 @@ def _array(arrays: Arrays, key: str, where: str) -> NDArray[Any]:
 
 
 def _class_names(arrays: Arrays) -> list[str] | None:
-    return [str(name) for name in arrays["classes"]] if "classes" in arrays else None
+    return [str(name) for name in np.atleast_1d(arrays["classes"])] if "classes" in arrays else None

@@ -19,13 +19,13 @@ HOLD_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """An image set ready for use; `name` stands beside every result, `labels` names the K classes."""
+    """An image set ready for use; `name` stands beside every result, `found` says where it was read."""
 
     name: str
     train: ImageSet
     validation: ImageSet
     test: ImageSet
-    labels: tuple[str, ...]
+    class_names: tuple[str, ...]
     found: str
 
     @property
@@ -34,7 +34,7 @@ class Splits:
 
     @property
     def classes(self) -> int:
-        return len(self.labels)
+        return len(self.class_names)
 
 
 def load(

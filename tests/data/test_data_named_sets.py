@@ -1,19 +1,22 @@
 """Where the named sets are found, what is said when they are not, and the published ones where they are installed."""
 
+import hashlib
 import os
+import pickle
 import socket
 from pathlib import Path
 
 import numpy as np
 import pytest
+from image_files import CHANCE, jpeg_arrays, write_idx, write_jpeg_packed
 from sklearn.datasets import load_digits
-from test_data_sources import CHANCE, jpeg_arrays, write_idx, write_jpeg_packed
 
 from gtn_hpc.config.teaching import Data
 from gtn_hpc.core.errors import DataError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.data import describe, fetch, load
 from gtn_hpc.data.catalogue import find
+from gtn_hpc.data.cifar import CLASSES
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "cifar10_jpeg.npz"
@@ -107,6 +110,30 @@ def test_cifar_binary_files(tmp_path):
         find(Data(name="cifar10", root=str(folder)))
 
 
+def test_cifar_as_torchvision_unpacks_it(tmp_path, monkeypatch):
+    """torchvision reads a small set laid out like the real one, whose sums it is told."""
+    from gtn_hpc.data import vision
+
+    images, labels = CHANCE.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8), CHANCE.integers(0, 10, 60)
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    sums = {}
+    planes = images.transpose(0, 3, 1, 2).reshape(60, -1)
+    contents = {f"data_batch_{k + 1}": slice(10 * k, 10 * k + 10) for k in range(5)} | {"test_batch": slice(50, 60)}
+    for name, part in contents.items():
+        (folder / name).write_bytes(pickle.dumps({"data": planes[part], "labels": labels[part].tolist()}))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list(CLASSES)}))
+    for path in folder.iterdir():
+        sums[path.name] = hashlib.md5(path.read_bytes()).hexdigest()
+    published = vision.datasets().CIFAR10
+    monkeypatch.setattr(published, "train_list", [[name, sums[name]] for name in sorted(contents)[:5]])
+    monkeypatch.setattr(published, "test_list", [["test_batch", sums["test_batch"]]])
+    monkeypatch.setattr(published, "meta", {**published.meta, "md5": sums["batches.meta"]})
+    found = find(Data(name="cifar10", root=str(tmp_path)))
+    assert np.array_equal(found.train.images.transpose(0, 2, 3, 1), images[:50])
+    assert np.array_equal(found.test.labels, labels[50:]) and found.found == str(folder)
+
+
 def test_cifar_pickles_with_wrong_sums_are_not_opened(tmp_path):
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
@@ -170,7 +197,7 @@ def test_fashion_mnist_of_the_debian_package():
     assert (splits.name, splits.found, splits.shape) == ("fashion_mnist", str(DEBIAN), ImageShape(1, 28, 28))
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [50_000, 10_000, 10_000]
     assert splits.test.labels.bincount().tolist() == [1000] * 10
-    assert splits.labels[9] == "ankle boot" and splits.test.labels[0] == 9
+    assert splits.class_names[9] == "ankle boot" and splits.test.labels[0] == 9
     assert splits.train.held is None
     assert splits.train.mean.item() == pytest.approx(0.286, abs=2e-3)
     assert splits.train.std.item() == pytest.approx(0.353, abs=2e-3)

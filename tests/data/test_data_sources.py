@@ -1,35 +1,18 @@
 """Image sets read from real files of every kind, and what is said about bad ones."""
 
-import gzip
 import io
 import random
-import struct
 
+import h5py
 import numpy as np
 import pytest
+from image_files import COLOUR, GREY, LABELS, idx_bytes, jpeg, jpeg_arrays, write_idx, write_jpeg_packed, write_pictures
 from PIL import Image
 
 from gtn_hpc.config.teaching import Data
 from gtn_hpc.core.errors import DataError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.data.catalogue import find
-
-CHANCE = np.random.default_rng(0)
-GREY = CHANCE.integers(0, 256, (30, 9, 11), dtype=np.uint8)
-COLOUR = CHANCE.integers(0, 256, (30, 9, 11, 3), dtype=np.uint8)
-LABELS = np.arange(30) % 3
-
-
-def idx_bytes(array, kind=8):
-    return struct.pack(f">HBB{array.ndim}I", 0, kind, array.ndim, *array.shape) + array.tobytes()
-
-
-def write_idx(folder, split, images, labels, *, dash="-", packed=False):
-    folder.mkdir(parents=True, exist_ok=True)
-    for part, rank, array in (("images", 3, images), ("labels", 1, np.asarray(labels, np.uint8))):
-        content = idx_bytes(array)
-        name = f"{split}-{part}{dash}idx{rank}-ubyte"
-        (folder / (name + ".gz" * packed)).write_bytes(gzip.compress(content) if packed else content)
 
 
 def own(path, **more):
@@ -82,27 +65,6 @@ def test_npz_with_test_split_and_class_names(tmp_path):
     assert found.classes == tuple(names) and len(found.test) == 4
 
 
-def jpeg(image):
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
-
-
-def jpeg_arrays(split, images, labels):
-    pictures = [jpeg(image) for image in images]
-    return {
-        f"{split}_jpeg": np.frombuffer(b"".join(pictures), np.uint8),
-        f"{split}_offsets": np.cumsum([0, *map(len, pictures)]),
-        f"{split}_labels": np.asarray(labels, np.uint8),
-    }
-
-
-def write_jpeg_packed(path, **changes):
-    arrays = {**jpeg_arrays("train", COLOUR, LABELS), **jpeg_arrays("test", COLOUR[:6], LABELS[:6])}
-    np.savez(path, **{**arrays, "classes": ["x", "y", "z"], **changes})
-    return path
-
-
 def test_jpeg_packed_is_decoded_and_named_as_lossy(tmp_path):
     found = own(write_jpeg_packed(tmp_path / "things_jpeg.npz"))
     assert found.name == "things (JPEG re-encoded)" and found.classes == ("x", "y", "z")
@@ -111,11 +73,33 @@ def test_jpeg_packed_is_decoded_and_named_as_lossy(tmp_path):
     assert len(found.test) == 6 and found.test.images.flags.writeable
 
 
-def write_pictures(folder, images, labels, mode="PNG"):
-    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-        place = folder / f"class{label}"
-        place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(place / f"{i:02d}.{mode.lower()}")
+def write_h5(path, **arrays):
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            file[name] = array
+    return path
+
+
+@pytest.mark.parametrize("images", [GREY, COLOUR])
+def test_h5_of_another_program(tmp_path, images):
+    found = own(write_h5(tmp_path / "set.h5", images=images, labels=LABELS, other=[1.0]))
+    assert found.name == "set" and found.test is None and found.classes == ("0", "1", "2")
+    assert np.array_equal(found.train.images.transpose(0, 2, 3, 1), images.reshape(30, 9, 11, -1))
+    more = {"test_images": images[:4], "test_labels": LABELS[:4], "classes": ["a", "b", "ä"]}
+    found = own(write_h5(tmp_path / "more.hdf5", images=images, labels=LABELS, **more))
+    assert found.classes == ("a", "b", "ä") and len(found.test) == 4
+
+
+def test_h5_that_does_not_fit(tmp_path):
+    path = tmp_path / "set.h5"
+    refused(write_h5(path, images=GREY), "no 'labels'", "it holds images")
+    refused(write_h5(path, images=GREY / 255, labels=LABELS), "images are float64")
+    refused(write_h5(path, images=3, labels=LABELS), str(path))
+    content = write_h5(path, images=GREY, labels=LABELS).read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    refused(path, str(path), "HDF5 file with `images` and `labels`")
+    path.write_bytes(b"no HDF5 at all")
+    refused(path, "is not an HDF5 file")
 
 
 @pytest.mark.parametrize("below", ["", "train"])
@@ -255,6 +239,8 @@ def test_jpeg_packed_that_does_not_fit(tmp_path):
     offsets, packed = whole["train_offsets"], whole["train_jpeg"]
     for wrong in (offsets[:-1], offsets + 1, offsets[::-1], offsets.astype(float), offsets * 2):
         refused(write_jpeg_packed(path, train_offsets=wrong), "train_offsets", "30 pictures")
+    refused(write_jpeg_packed(path, train_labels=np.uint8(3)), "train_offsets")
+    refused(write_jpeg_packed(path, train_jpeg=packed.astype(float)), "train_offsets")
     holed = packed.copy()
     holed[offsets[3] : offsets[3] + 4] = 0
     refused(write_jpeg_packed(path, train_jpeg=holed), "train picture 3", "not a picture")
