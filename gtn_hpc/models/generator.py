@@ -48,11 +48,23 @@ class Generator(nn.Module):
     def forward(self, latent: Tensor, label: Tensor) -> Tensor:
         x = torch.cat([latent, label], dim=1)
         x = F.leaky_relu(self.norm1(self.fc1(x)), SLOPE)
-        x = F.leaky_relu(self.norm2(self.fc2(x).reshape(-1, *self.base)), SLOPE)
-        x = F.leaky_relu(self.norm3(self.conv1(_double_and_pad(x))), SLOPE)
-        x = self.conv2(_double_and_pad(x))[:, :, : self.image.height, : self.image.width]
+        channels, height, width = self.base
+        x = self.fc2(x).reshape(-1, height, width, channels).permute(0, 3, 1, 2)
+        x = F.leaky_relu(self.norm2(x), SLOPE)
+        x = F.leaky_relu(self.norm3(double_and_convolve(x, self.conv1)), SLOPE)
+        x = double_and_convolve(x, self.conv2)[:, :, : self.image.height, : self.image.width]
         return AMPLITUDE * torch.tanh(x)
 
 
-def _double_and_pad(x: Tensor) -> Tensor:
-    return F.pad(F.interpolate(x, scale_factor=2.0, mode="nearest"), (1, 1, 1, 1), mode="reflect")
+def double_and_convolve(x: Tensor, conv: Conv2d) -> Tensor:
+    """Nearest x2, reflection pad by one and a 3x3 convolution, [B, C, H, W] -> [B, O, 2H, 2W], in .58 of the work.
+
+    The convolution of a doubled map sees only 2x2 different pixels at a time, and gives 2x2 outputs for each such
+    window: so it is a 2x2 convolution with 4 O outputs of the small map, its weights being sums of neighbours.
+    """
+    fold = conv.weight.new_tensor([[[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]])
+    kernel = torch.einsum("pak,qbl,ockl->opqcab", fold, fold, conv.weight).flatten(0, 2)
+    bias = None if conv.bias is None else conv.bias.repeat_interleave(4)
+    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    y = F.conv2d(x, kernel.contiguous(memory_format=torch.channels_last), bias)
+    return F.pixel_shuffle(y, 2)[:, :, 1:-1, 1:-1]

@@ -32,11 +32,13 @@ class Weighted(nn.Module):
         if self.bias is not None:
             self.bias.zero_()
 
+    def scale(self) -> Tensor | None:
+        """g / |v| [out], or None without weight norm."""
+        return None if self.g is None else self.g / torch.linalg.vector_norm(self.weight.flatten(1), dim=1)
+
     def effective_weight(self) -> Tensor:
-        if self.g is None:
-            return self.weight
-        scale = self.g / self.weight.flatten(1).norm(dim=1)
-        return self.weight * scale.reshape(-1, *[1] * (self.weight.dim() - 1))
+        scale = self.scale()
+        return self.weight if scale is None else self.weight * scale.reshape(-1, *[1] * (self.weight.dim() - 1))
 
 
 class Linear(Weighted):
@@ -46,7 +48,12 @@ class Linear(Weighted):
         super().__init__((outputs, inputs), bias=bias, weight_norm=weight_norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.effective_weight(), self.bias)
+        scale = self.scale()
+        if scale is None:
+            return F.linear(x, self.weight, self.bias)
+        # scaled after the product: the outputs are far fewer than the weights
+        y = F.linear(x, self.weight) * scale
+        return y if self.bias is None else y + self.bias
 
 
 class Conv2d(Weighted):

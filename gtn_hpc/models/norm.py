@@ -8,7 +8,6 @@ meta-loss differentiates through them); with a number they hold the usual runnin
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 class BatchNorm(nn.Module):
@@ -35,23 +34,37 @@ class BatchNorm(nn.Module):
         self.mean, self.var = torch.zeros_like(self.mean), torch.ones_like(self.var)
 
     def forward(self, x: Tensor) -> Tensor:
-        mean, var = self._statistics(x) if self.training else (self.mean, self.var)
-        if self.weight is None:
-            return x - _per_channel(mean - self.bias, x)
-        if self.training:
-            return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
-        scale = self.weight * torch.rsqrt(var + self.eps)
-        return x * _per_channel(scale, x) + _per_channel(self.bias - mean * scale, x)
+        x = x.to(self.mean.dtype)
+        if not self.training:
+            return self._with_statistics(x)
+        return self._last_batch(x) if self.momentum is None else self._running(x, self.momentum)
 
-    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _with_statistics(self, x: Tensor) -> Tensor:
+        if self.weight is None:
+            return x - _per_channel(self.mean - self.bias, x)
+        scale = self.weight * torch.rsqrt(self.var + self.eps)
+        return x * _per_channel(scale, x) + _per_channel(self.bias - self.mean * scale, x)
+
+    def _last_batch(self, x: Tensor) -> Tensor:
+        """In plain arithmetic: fused batch norm gives no graph to its statistics and is slow to differentiate twice."""
         axes = [0, *range(2, x.dim())]
-        var, mean = torch.var_mean(x, dim=axes, correction=0)
-        if self.momentum is None:
-            self.mean, self.var = mean, var
-        else:
-            self.mean = torch.lerp(self.mean, mean.detach(), self.momentum)
-            self.var = torch.lerp(self.var, var.detach(), self.momentum)
-        return mean, var
+        self.mean = x.mean(axes)
+        centred = x - _per_channel(self.mean, x)
+        if self.weight is None:
+            return centred + _per_channel(self.bias, x)
+        self.var = centred.square().mean(axes)
+        scale = self.weight * torch.rsqrt(self.var + self.eps)
+        return torch.addcmul(_per_channel(self.bias, x), centred, _per_channel(scale, x))
+
+    def _running(self, x: Tensor, momentum: float) -> Tensor:
+        if self.weight is None:
+            mean = x.mean([0, *range(2, x.dim())])
+            self.mean = torch.lerp(self.mean, mean.detach(), momentum)
+            return x - _per_channel(mean - self.bias, x)
+        y, mean, inverse = torch.native_batch_norm(x, self.weight, self.bias, None, None, True, momentum, self.eps)
+        self.mean = torch.lerp(self.mean, mean.detach(), momentum)
+        self.var = torch.lerp(self.var, inverse.detach() ** -2 - self.eps, momentum)
+        return y
 
 
 def use_running_statistics(module: nn.Module, momentum: float | None) -> None:

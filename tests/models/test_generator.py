@@ -4,11 +4,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from gtn_hpc.config.teaching import Generator as GeneratorSection
 from gtn_hpc.core.records import ImageShape
-from gtn_hpc.models.generator import Generator
-from gtn_hpc.models.layers import initialise
+from gtn_hpc.models.generator import Generator, double_and_convolve
+from gtn_hpc.models.layers import Conv2d, initialise
 
 
 def make(image: ImageShape, classes: int = 10, **options: object) -> Generator:
@@ -36,3 +37,12 @@ def test_statistics_are_those_of_the_synthetic_batch_in_evaluation_too() -> None
 def test_released_sizes(image: ImageShape, millions: float) -> None:
     generator = Generator(GeneratorSection(), image, 10)
     assert sum(p.numel() for p in generator.parameters()) / 1e6 == pytest.approx(millions, rel=0.02)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_folded_convolution_is_that_of_the_doubled_map(bias: bool) -> None:
+    draws = torch.Generator().manual_seed(0)
+    conv = initialise(Conv2d(3, 4, 3, padding=0, bias=bias, weight_norm=False).double(), draws)
+    x = torch.randn(2, 3, 5, 7, generator=draws, dtype=torch.float64)
+    doubled = F.pad(F.interpolate(x, scale_factor=2.0, mode="nearest"), (1, 1, 1, 1), mode="reflect")
+    torch.testing.assert_close(double_and_convolve(x, conv), conv(doubled), rtol=1e-12, atol=1e-12)
