@@ -15,11 +15,13 @@ from gtn_hpc.core.errors import NonFiniteError, Requeue
 from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.data import Splits
 from gtn_hpc.final.trainer import Trainer, Training
-from gtn_hpc.final.winner import Trained, Winner, key_of, space_of
+from gtn_hpc.final.winner import Winner, key_of, recipe_of, space_of
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.networks import Network, build_network
 from gtn_hpc.models.norm import use_running_statistics
+from gtn_hpc.scores.rows import FinalRow
 from gtn_hpc.spaces import Space, make_space
+from gtn_hpc.training.memory import peak_memory
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}
 
@@ -47,7 +49,7 @@ class Finisher:
     def space(self) -> Space:
         return make_space(space_of(self.config), self.splits.shape, self.splits.classes)
 
-    def finish(self, winner: Winner) -> Trained:
+    def finish(self, winner: Winner) -> FinalRow:
         """Trains `winner` (going on from its newest checkpoint) and judges its best epoch on the test split, once.
 
         A training that diverges is a row with status `nan`.
@@ -56,11 +58,12 @@ class Finisher:
         key = key_of(self.config, winner.arch)
         training = self._trainer(key).begin(self._network(winner, key))
         clock = _Clock(started, before=self._resume(training, key))
-        try:
-            found = self._train_and_judge(winner, training, key, clock)
-        except NonFiniteError as error:
-            found = {"status": "nan", "detail": error.what}
-        return self._row(winner, training, key, clock, found)
+        with peak_memory(self.splits.train.images.device) as peak:
+            try:
+                found = self._train_and_judge(winner, training, key, clock)
+            except NonFiniteError as error:
+                found = {"status": "nan", "detail": error.what}
+        return self._row(winner, training, key, found | {"seconds": clock.seconds, "peak_bytes": peak.bytes})
 
     def _train_and_judge(self, winner: Winner, training: Training, key: str, clock: "_Clock") -> dict[str, Any]:
         trainer = self._trainer(key)
@@ -68,8 +71,14 @@ class Finisher:
             training, self.splits.train, self.splits.validation, lambda t: self._after_epoch(winner, t, key, clock)
         )
         training.network.load_state_dict(training.best)
-        test = trainer.judge(training.network, self.splits.test).accuracy
-        return {"status": "ok", "val_accuracy": training.best_accuracy, "test_accuracy": test}
+        chosen, test = (trainer.judge(training.network, s) for s in (self.splits.validation, self.splits.test))
+        return {
+            "status": "ok",
+            "val_accuracy": chosen.accuracy,
+            "val_loss": chosen.loss,
+            "test_accuracy": test.accuracy,
+            "test_loss": test.loss,
+        }
 
     def _after_epoch(self, winner: Winner, training: Training, key: str, clock: "_Clock") -> None:
         self.report(winner, training.epoch, training.curve[-1])
@@ -108,21 +117,21 @@ class Finisher:
         autocast = torch.bfloat16 if config.run.precision == "bf16" else None
         return Trainer(config.final.recipe, config.final.epochs, config.run.seed, key, autocast)
 
-    def _row(self, winner: Winner, training: Training, key: str, clock: "_Clock", found: dict[str, Any]) -> Trained:
-        unknown = {"val_accuracy": float("nan"), "test_accuracy": float("nan")}
-        return Trained(
+    def _row(self, winner: Winner, training: Training, key: str, found: dict[str, Any]) -> FinalRow:
+        unknown = dict.fromkeys(("val_accuracy", "val_loss", "test_accuracy", "test_loss"), float("nan"))
+        return FinalRow(
             key=key,
             arch=winner.arch.digest,
-            place=winner.place,
-            estimate=winner.estimate,
+            replica=0,
             params=self.space.params(winner.arch),
             flops=self.space.flops(winner.arch),
             epochs=training.epoch,
             best_epoch=training.best_epoch,
-            seconds=clock.seconds,
-            images=self.splits.name,
-            recipe=self.config.final.recipe.model_dump(mode="json"),
-            curve=tuple(training.curve),
+            recipe=recipe_of(self.config),
+            data=self.splits.name,
+            time=time.time(),
+            curve=dict(enumerate(training.curve, start=1)),
+            extra={"place": winner.place, "estimate": winner.estimate},
             **(unknown | found),
         )
 

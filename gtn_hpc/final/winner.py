@@ -1,8 +1,6 @@
-"""What is trained in the final stage, and what came of it. Imports no torch."""
+"""What is trained in the final stage, and how it is named. Imports no torch."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from gtn_hpc.config import Config
 from gtn_hpc.config.searching import Space as SpaceSection
@@ -17,36 +15,6 @@ class Winner:
     arch: Architecture
     place: int
     estimate: float
-
-
-@dataclass(frozen=True)
-class Trained:
-    """One row of `/final`. Accuracies are fractions, NaN unless `status` is `ok`; `seconds` of training and judging.
-
-    `val_accuracy` is that of `best_epoch` (counted from 1), chosen on validation; `test_accuracy` that of the same
-    weights. `curve` holds the validation accuracy after each epoch, `recipe` the settings that it was trained with.
-    """
-
-    key: str
-    arch: str
-    place: int
-    estimate: float
-    val_accuracy: float
-    test_accuracy: float
-    status: str
-    params: int
-    flops: int
-    epochs: int
-    best_epoch: int
-    seconds: float
-    images: str
-    recipe: Mapping[str, Any]
-    curve: tuple[float, ...] = ()
-    detail: str = ""
-
-    @property
-    def test_error(self) -> float:
-        return 1.0 - self.test_accuracy
 
 
 def space_of(config: Config) -> SpaceSection:
@@ -74,3 +42,9 @@ def key_of(config: Config, arch: Architecture) -> str:
     recipe = config.final.recipe.model_dump(mode="json")
     space = space_of(config).model_dump(mode="json")
     return digest([arch.to_json(), run, data, recipe, config.final.epochs, space])[:32]
+
+
+def recipe_of(config: Config) -> str:
+    """The recipe in a line: `sgd lr=0.025 momentum=0.9 ...`, without what is off."""
+    settings = config.final.recipe.model_dump(mode="json")
+    return " ".join(["sgd cosine", *(f"{name}={value}" for name, value in settings.items() if value)])

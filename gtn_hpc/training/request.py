@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gtn_hpc.config import Config
-from gtn_hpc.core.records import Architecture, canonical_json, digest
+from gtn_hpc.core.records import Architecture, canonical_json
+from gtn_hpc.scores.keys import init_key, key
 
 Source = Literal["curriculum", "real"]
 
@@ -30,7 +31,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Identity:
-    """Everything that a score depends on besides its request, as JSON: `common`, and what each source adds.
+    """Everything that a score depends on besides its request, as JSON: `common`, and what each source stands for.
 
     A key has one value on one type of processor and build of torch.
     """
@@ -53,13 +54,16 @@ class Identity:
             mode="json", include={"lr", "momentum", "batch", "crop", "flip", "cutout"}
         )
         taught = {"digest": curriculum, "inner": dict(inner)}
-        return cls(canonical_json(common), canonical_json(taught), canonical_json(recipe))
+        return cls(canonical_json(common), canonical_json({"taught": taught}), canonical_json({"real": recipe}))
 
     def learner(self, request: Request) -> str:
-        """Hash of all but the fidelity: the stream of initialisation and order, so that longer runs go on equally."""
-        source = self.curriculum if request.source == "curriculum" else self.real
-        return digest([request.arch.to_json(), request.source, self.common, source, request.replica])
+        """The key without the fidelity: initialisation and order follow from it, so longer runs go on equally."""
+        return init_key(request.arch.digest, self._taught(request), {"common": self.common}, request.replica)
 
     def key(self, request: Request) -> str:
-        """32 hex digits that name one row of scores."""
-        return digest([self.learner(request), request.fidelity])[:32]
+        """Names the row of scores that answers `request`."""
+        settings = {"common": self.common}
+        return key(request.arch.digest, self._taught(request), settings, request.replica, request.fidelity)
+
+    def _taught(self, request: Request) -> str:
+        return self.curriculum if request.source == "curriculum" else self.real

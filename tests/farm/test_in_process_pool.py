@@ -1,0 +1,38 @@
+"""The pool that needs no other process."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from gtn_hpc.farm import InProcess
+
+
+class Reciprocal:
+    def __init__(self) -> None:
+        self.opened: list[int] = []
+        self.closed = 0
+
+    @contextmanager
+    def open(self, rank: int) -> Iterator[Callable[[int], float]]:
+        self.opened.append(rank)
+        yield lambda task: 1 / task
+        self.closed += 1
+
+
+def test_tasks_share_what_was_opened_once_and_it_is_closed() -> None:
+    work = Reciprocal()
+    with InProcess(work, rank=3) as pool:
+        assert [pool.submit(task).result() for task in (1, 2, 4)] == [1.0, 0.5, 0.25]
+        assert work.opened == [3]
+        assert work.closed == 0
+    assert work.closed == 1
+
+
+def test_a_failing_task_raises_from_its_future_and_the_pool_goes_on() -> None:
+    with InProcess(Reciprocal()) as pool:
+        future = pool.submit(0)
+        assert future.done()
+        with pytest.raises(ZeroDivisionError):
+            future.result()
+        assert pool.submit(5).result() == 0.2

@@ -1,0 +1,144 @@
+"""Winners on real data: resumable bit for bit, the best epoch by validation, one look at the test split."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from gtn_hpc.config import Config, parse
+from gtn_hpc.core.errors import ConfigError, Requeue
+from gtn_hpc.core.records import Batch
+from gtn_hpc.data import ImageSet, Splits, load
+from gtn_hpc.final.finisher import Finisher
+from gtn_hpc.final.winner import Winner
+from gtn_hpc.scores.rows import FinalRow
+
+CELLS = """
+run: {name: final}
+data: {train: 150}
+search: {space: {name: nao_cell, cells: 1, filters: 2, nodes: 2}}
+final:
+  epochs: 3
+  checkpoint_every: 2
+  recipe: {batch: 50, dropout: 0.2, drop_path: 0.2, auxiliary: 0.4, cutout: 2, crop: 1, flip: true, lr: 0.1}
+"""
+CONV = """
+run: {name: final}
+data: {train: 300}
+search: {space: {name: conv, widths: [[4, 9], [4, 9], [4, 9]]}}
+final: {epochs: 4, recipe: {batch: 32, lr: 0.2}}
+"""
+
+
+class Counted(ImageSet):
+    """An image set that counts how often it is gone through."""
+
+    passes: list[int]
+
+    def epoch(self, *arguments: object, **options: object) -> Iterator[Batch]:
+        self.passes.append(1)
+        return super().epoch(*arguments, **options)  # type: ignore[arg-type]
+
+
+def counted(images: ImageSet, labels: Tensor | None = None) -> Counted:
+    found = Counted(images.images, images.labels if labels is None else labels, images.classes, images.normalisation)
+    object.__setattr__(found, "passes", [])
+    return found
+
+
+def setting(text: str, *overrides: str) -> tuple[Config, Splits]:
+    config = parse(text, overrides)
+    return config, load(config.data, seed=0)
+
+
+def winner(finisher: Finisher) -> Winner:
+    return Winner(finisher.space.canonical(finisher.space.sample(np.random.default_rng(0))), 1, 0.5)
+
+
+def timeless(row: FinalRow) -> FinalRow:
+    return replace(row, seconds=0.0, time=0.0, peak_bytes=0)
+
+
+def test_a_training_stopped_after_every_epoch_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    config, splits = setting(CELLS)
+    whole = Finisher(config, splits, tmp_path / "whole")
+    expected = whole.finish(winner(whole))
+    stopped = Finisher(config, splits, tmp_path / "stopped", stop=lambda: True)
+    for _ in range(2):
+        with pytest.raises(Requeue):
+            stopped.finish(winner(stopped))
+    assert timeless(stopped.finish(winner(stopped))) == timeless(expected)
+    assert expected.status == "ok"
+    assert expected.epochs == len(expected.curve) == 3
+
+
+def test_the_best_epoch_is_chosen_by_validation_and_test_is_looked_at_once(tmp_path: Path) -> None:
+    config, splits = setting(CONV)
+    test = counted(splits.test)
+    finisher = Finisher(config, replace(splits, test=test), tmp_path)
+    row = finisher.finish(winner(finisher))
+    assert len(test.passes) == 1
+    assert row.val_accuracy == max(row.curve.values()) == row.curve[row.best_epoch]
+    assert row.test_accuracy > 0.4
+    assert row.extra == {"place": 1, "estimate": 0.5}
+    assert "lr=0.2" in row.recipe
+
+
+def test_another_test_split_changes_nothing_but_the_test_accuracy(tmp_path: Path) -> None:
+    config, splits = setting(CONV)
+    scrambled = counted(splits.test, (splits.test.labels + 1) % 10)
+    first, second = (
+        Finisher(config, s, tmp_path / n) for n, s in (("a", splits), ("b", replace(splits, test=scrambled)))
+    )
+    row, other = first.finish(winner(first)), second.finish(winner(second))
+    assert timeless(replace(other, test_accuracy=row.test_accuracy, test_loss=row.test_loss)) == timeless(row)
+    assert other.test_accuracy < row.test_accuracy
+
+
+def test_the_weights_that_are_tested_are_those_of_the_best_epoch(tmp_path: Path) -> None:
+    config, splits = setting(CONV, "final.epochs=12")
+    finisher = Finisher(config, splits, tmp_path)
+    row = finisher.finish(winner(finisher))
+    trainer = finisher._trainer(row.key)
+    again = trainer.begin(finisher._network(winner(finisher), row.key))
+    trainer.run(again, splits.train, splits.validation, lambda _: None)
+    assert row.best_epoch < row.epochs
+    again.network.load_state_dict(again.best)
+    assert trainer.judge(again.network, splits.validation).accuracy == row.val_accuracy
+    assert trainer.judge(again.network, splits.test).accuracy == row.test_accuracy
+
+
+def test_a_diverging_training_is_a_row(tmp_path: Path) -> None:
+    config, splits = setting(CONV, "final.recipe.lr=1e30", "final.recipe.clip=1e38")
+    finisher = Finisher(config, splits, tmp_path)
+    row = finisher.finish(winner(finisher))
+    assert row.status == "nan"
+    assert np.isnan(row.test_accuracy)
+    assert row.detail
+
+
+def test_a_larger_final_network_than_the_searched_one(tmp_path: Path) -> None:
+    config, splits = setting(CELLS, "final.recipe.filters=4", "final.epochs=1")
+    small, large = (Finisher(c, splits, tmp_path) for c in (setting(CELLS)[0], config))
+    chosen = winner(small)
+    assert large.finish(chosen).params == large.space.params(chosen.arch) > small.space.params(chosen.arch)
+
+
+@pytest.mark.parametrize(
+    "override", ["final.recipe.cells=2", "final.recipe.drop_path=0.2", "final.recipe.auxiliary=0.4"]
+)
+def test_what_only_cell_networks_have_is_refused_for_others(override: str, tmp_path: Path) -> None:
+    config, splits = setting(CONV, override)
+    with pytest.raises(ConfigError):
+        finisher = Finisher(config, splits, tmp_path)
+        finisher.finish(winner(finisher))
+
+
+def test_a_last_batch_of_one_image_is_left_out(tmp_path: Path) -> None:
+    config, splits = setting(CONV, "data.train=33", "final.epochs=1")
+    finisher = Finisher(config, splits, tmp_path)
+    assert torch.isfinite(torch.tensor(finisher.finish(winner(finisher)).val_accuracy))

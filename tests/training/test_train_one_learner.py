@@ -1,0 +1,72 @@
+"""One learner trained on a stream of batches: cut anywhere it is the same, and what is measured is the split's."""
+
+import pytest
+import torch
+
+from gtn_hpc.config.teaching import Data
+from gtn_hpc.config.teaching import Learner as LearnerSection
+from gtn_hpc.core.errors import NonFiniteError
+from gtn_hpc.core.streams import torch_generator
+from gtn_hpc.data import Splits, load
+from gtn_hpc.inner.optimisers import SGD
+from gtn_hpc.inner.step import Learner
+from gtn_hpc.models.layers import initialise
+from gtn_hpc.models.learners import LearnerSpec, build_learner
+from gtn_hpc.training.run import Progress, measure, train
+from gtn_hpc.training.streams import RealBatches, constant, cosine
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    return load(Data(name="digits"), seed=0)
+
+
+@pytest.fixture
+def learner(splits: Splits) -> Learner:
+    spec = LearnerSpec(LearnerSection(family="linear", dropout=0.2), (12, 8))
+    module = build_learner(spec, splits.shape, splits.classes)
+    return Learner(initialise(module, torch_generator(0, "test")), SGD(), seed=3)
+
+
+def real_batches(splits: Splits, steps: int, lr: float = 0.05) -> RealBatches:
+    like = torch.zeros(())
+    return RealBatches(splits.train, 32, steps, 1, cosine(lr, steps, like), constant(0.9, like))
+
+
+def test_pieces_equal_one_run_bit_for_bit(splits: Splits, learner: Learner) -> None:
+    episode, at = real_batches(splits, 7), (2, 5, 7)
+    start = Progress(0, learner.initial_state())
+    whole = train(learner, start, episode, splits.validation, until=7, at=at)
+    pieces = start
+    for until in (1, 4, 4, 7):
+        pieces = train(learner, pieces, episode, splits.validation, until=until, at=at)
+    assert whole.curve == pieces.curve
+    assert sorted(whole.curve) == [2, 5, 7]
+    assert all(torch.equal(v, pieces.state.params[k]) for k, v in whole.state.params.items())
+    assert all(torch.equal(v, pieces.state.optimiser[k]) for k, v in whole.state.optimiser.items())
+
+
+def test_training_on_real_batches_learns(splits: Splits, learner: Learner) -> None:
+    start = Progress(0, learner.initial_state())
+    end = train(learner, start, real_batches(splits, 60), splits.validation, until=60, at=(60,))
+    assert end.curve[60].accuracy > 0.6 > measure(learner, start.state, splits.validation).accuracy
+
+
+def test_a_measurement_does_not_depend_on_its_batches(splits: Splits, learner: Learner) -> None:
+    state = learner.initial_state()
+    whole, parts = measure(learner, state, splits.validation), measure(learner, state, splits.validation, batch=7)
+    assert whole.accuracy == parts.accuracy
+    assert whole.loss == pytest.approx(parts.loss, rel=1e-6)
+
+
+def test_a_loss_that_is_not_finite_is_refused(splits: Splits, learner: Learner) -> None:
+    episode = real_batches(splits, 3, lr=1e30)
+    with pytest.raises(NonFiniteError, match="144 images"):
+        train(learner, Progress(0, learner.initial_state()), episode, splits.validation, until=3, at=(3,))
+
+
+def test_real_batches_are_functions_of_seed_and_step(splits: Splits) -> None:
+    episode = real_batches(splits, 4)
+    assert torch.equal(episode.batch(2).x, real_batches(splits, 9).batch(2).x)
+    assert not torch.equal(episode.batch(2).x, episode.batch(3).x)
+    assert [float(episode.hyper(t).lr) for t in (0, 2)] == pytest.approx([0.05, 0.025])
