@@ -10,6 +10,17 @@ def make_engine(section: EngineSection) -> Engine:
         from gtn_hpc.inner.higher_engine import Higher
 
         return Higher()
-    from gtn_hpc.inner.unrolled import Unrolled
+    if section.name == "unrolled":
+        from gtn_hpc.inner.unrolled import Unrolled
 
-    return Unrolled()
+        return Unrolled()
+    from gtn_hpc.inner.reverse import Reverse
+    from gtn_hpc.inner.trajectory import Trajectory
+
+    return Trajectory(
+        Reverse(),
+        budget=section.memory_budget,
+        window=section.window,
+        random_window=section.random_window,
+        offload=section.offload,
+    )

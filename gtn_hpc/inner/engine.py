@@ -42,12 +42,14 @@ class Task:
 class MetaGradient:
     """`gradient` of the summed real loss by name of the teacher's parameter, and each loss by steps done.
 
-    `initial` is the gradient with respect to the learner's initial parameters where it was asked for.
+    `initial` is the gradient with respect to the learner's initial parameters where it was asked for; `kept` says what
+    the engine held in memory, where it had a choice.
     """
 
     losses: Mapping[int, float]
     gradient: Tensors
     initial: Tensors = field(default_factory=dict)
+    kept: str = ""
 
     @property
     def loss(self) -> float:

@@ -1,0 +1,96 @@
+"""What a single-step adjoint takes and gives.
+
+With s_t = (theta_t, buffers, optimiser state) and s_{t+1} = Phi_t(s_t, x_t, y_t, lr_t, m_t), an adjoint turns the
+cotangent of s_{t+1} into those of everything Phi_t depends on (derived in docs/engine.md).
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gtn_hpc.core.records import Batch, Hyper
+from gtn_hpc.inner.flat import FlatLearner, FlatState
+
+
+@dataclass(frozen=True)
+class Step:
+    """Everything an inner step depends on but the state: its number, batch, rate and momentum.
+
+    Cotangents are made for those of x, y, lr and momentum that require grad.
+    """
+
+    t: int
+    batch: Batch
+    hyper: Hyper
+
+    def inputs(self) -> tuple[Tensor, ...]:
+        """x, y, lr, momentum."""
+        return (*self.batch, *self.hyper)
+
+    def detached(self) -> "Step":
+        """The same values as new leaves, which require grad where the originals do."""
+        x, y, lr, momentum = (v.detach().requires_grad_(v.requires_grad) for v in self.inputs())
+        return Step(self.t, Batch(x, y), Hyper(lr, momentum))
+
+
+class Stepped(NamedTuple):
+    """The state after a step and, where it was asked for, the tape that makes its adjoint cheaper."""
+
+    state: FlatState
+    tape: Any = None
+
+
+class Pulled(NamedTuple):
+    """Cotangents of the state before the step, and of x, y, lr and momentum (None where not asked for)."""
+
+    state: FlatState
+    inputs: tuple[Tensor | None, ...]
+
+
+class Judged(NamedTuple):
+    """A real loss, and its gradient with respect to the state."""
+
+    loss: Tensor
+    cotangent: FlatState
+
+
+class Adjoint(ABC):
+    """One inner step forward and backward, and the real loss with its gradient, for one learner at a time."""
+
+    records: bool = False
+    """Whether `advance` can leave a tape."""
+
+    @abstractmethod
+    def advance(self, learner: FlatLearner, state: FlatState, step: Step, *, record: bool = False) -> Stepped:
+        """The state after `step`, without a graph; with a tape if `record`."""
+
+    @abstractmethod
+    def pull_back(
+        self, learner: FlatLearner, before: FlatState, after: FlatState, step: Step, cotangent: FlatState, tape: Any
+    ) -> Pulled:
+        """The vector-Jacobian product of `step` from `before` to `after`."""
+
+    @abstractmethod
+    def judge(self, learner: FlatLearner, state: FlatState, real: Batch) -> Judged:
+        """The meta-loss of `state` and its gradient."""
+
+
+def accumulate(first: FlatState | None, second: FlatState) -> FlatState:
+    """The sum of two cotangents."""
+    if first is None:
+        return second
+    return FlatState(
+        first.theta + second.theta, _sum(first.buffers, second.buffers), _sum(first.optimiser, second.optimiser)
+    )
+
+
+def _sum(first: dict[str, Tensor], second: dict[str, Tensor]) -> dict[str, Tensor]:
+    both = {k: first[k] + second[k] for k in first if k in second}
+    return {**first, **second, **both}
+
+
+def zeros_like(state: FlatState) -> FlatState:
+    return FlatState(torch.zeros_like(state.theta))
