@@ -1,0 +1,154 @@
+"""The curriculum file: the only thing that passes from meta-training to the search.
+
+HDF5 root: `x [T,B,C,H,W]`, `y [T,B,K]`, `lr [T]`, `momentum [T]`; group `evaluation` holds measured accuracies. Any
+distilled data set in this form can be the teacher.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gtn_hpc import storage
+from gtn_hpc.core.errors import StorageError
+from gtn_hpc.core.records import ImageShape
+from gtn_hpc.curriculum.base import Order
+from gtn_hpc.curriculum.frozen import Frozen
+from gtn_hpc.storage import Column, Schema
+
+SCHEMA = Schema("curriculum", 1)
+ORDERS: tuple[Order, ...] = ("fixed", "batches", "all")
+DIMS = {
+    "x": ("step", "image", "channel", "height", "width"),
+    "y": ("step", "image", "class"),
+    "lr": ("step",),
+    "momentum": ("step",),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """What else a learner must know: the image set and its normalisation, the inner optimiser, who was taught on it.
+
+    `optimiser` is the `inner` section, `learners` the mixture's families.
+    """
+
+    data: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    optimiser: Mapping[str, Any]
+    learners: tuple[str, ...]
+    arm: str
+
+
+@dataclass(frozen=True, eq=False)
+class CurriculumFile:
+    """A curriculum read from `path`, with what it says of itself; `config` is the YAML of the run that made it."""
+
+    path: Path
+    frozen: Frozen
+    digest: str
+    description: Description
+    config: str
+    environment: Mapping[str, Any]
+
+    @property
+    def image(self) -> ImageShape:
+        return ImageShape(*self.frozen.x.shape[2:])
+
+    @property
+    def classes(self) -> int:
+        return self.frozen.y.shape[2]
+
+
+def write(
+    path: Path,
+    frozen: Frozen,
+    description: Description,
+    *,
+    config: str,
+    dtype: str = "float32",
+    evaluation: Mapping[str, Column] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes the file whole or not at all; `dtype` float16 halves the images and rounds them."""
+    lr, momentum = frozen.schedule.table()
+    values = {"x": frozen.x.to(getattr(torch, dtype)), "y": frozen.y, "lr": lr, "momentum": momentum}
+    told = {
+        "x": ("training images in units of the image set's standard deviation", "1"),
+        "y": ("class probabilities", "1"),
+        "lr": ("inner learning rate of each step", "1"),
+        "momentum": ("inner momentum of each step", "1"),
+    }
+    root = {
+        name: Column(_array(value, name), unit=told[name][1], description=told[name][0], dims=DIMS[name])
+        for name, value in values.items()
+    }
+    groups = {"/": root} | ({"evaluation": evaluation} if evaluation else {})
+    own = {
+        "order": frozen.order,
+        "digest": Frozen(_rounded(frozen.x, dtype), frozen.y, lr, momentum, frozen.order).digest(),
+        "data": description.data,
+        "mean": list(description.mean),
+        "std": list(description.std),
+        "optimiser": json.dumps(dict(description.optimiser)),
+        "learners": json.dumps(description.learners),
+        "arm": description.arm,
+    }
+    storage.write(path, groups, own | dict(attributes or {}), schema=SCHEMA, config=config)
+
+
+def read(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> CurriculumFile:
+    """The curriculum of the file, as tensors of `dtype` on `device`.
+
+    Raises:
+        StorageError: missing, damaged, not a curriculum, or its parts do not fit each other.
+    """
+    path = Path(path)
+    with storage.open_file(path, SCHEMA) as file:
+        columns = file.read("/", list(DIMS))
+        attributes, config, environment = dict(file.attributes), file.config, file.environment
+    _check(path, columns, attributes)
+    tensors = [torch.as_tensor(columns[name].astype(np.float64)).to(torch.float32) for name in DIMS]
+    x, y, lr, momentum = tensors
+    frozen = Frozen(x, y, lr, momentum, attributes["order"])
+    digest = frozen.digest()
+    if digest != attributes.get("digest", digest):
+        raise StorageError(f"{path}: the digest of its values is not the one it states.", remedy="Export it again.")
+    description = Description(
+        data=str(attributes.get("data", "unknown")),
+        mean=tuple(float(v) for v in np.atleast_1d(attributes.get("mean", ()))),
+        std=tuple(float(v) for v in np.atleast_1d(attributes.get("std", ()))),
+        optimiser=json.loads(attributes.get("optimiser", "{}")),
+        learners=tuple(json.loads(attributes.get("learners", "[]"))),
+        arm=str(attributes.get("arm", "unknown")),
+    )
+    return CurriculumFile(path, frozen.to(device, dtype), digest, description, config, environment)
+
+
+def _check(path: Path, columns: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+    x, y, lr, momentum = (columns[name] for name in DIMS)
+    fits = x.ndim == 5 and y.ndim == 3 and x.shape[:2] == y.shape[:2] and lr.shape == momentum.shape == x.shape[:1]
+    if not fits:
+        raise StorageError(
+            f"{path}: x {x.shape}, y {y.shape}, lr {lr.shape} and momentum {momentum.shape} do not fit each other.",
+            remedy="They must be [T,B,C,H,W], [T,B,K], [T] and [T].",
+        )
+    if attributes.get("order") not in ORDERS:
+        raise StorageError(f"{path}: order is {attributes.get('order')!r}.", remedy=f"Valid: {', '.join(ORDERS)}.")
+    for name, values in columns.items():
+        if not np.isfinite(values).all():
+            raise StorageError(f"{path}: '{name}' holds values that are not finite.", remedy="Export it again.")
+
+
+def _array(value: torch.Tensor, name: str) -> Any:
+    array = value.detach().cpu().numpy()
+    return array if name == "x" else array.astype(np.float32)
+
+
+def _rounded(x: torch.Tensor, dtype: str) -> torch.Tensor:
+    return x.to(getattr(torch, dtype)).to(torch.float32)

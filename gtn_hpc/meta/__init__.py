@@ -1,0 +1,1 @@
+"""Stage one: meta-training a teacher, and judging it."""

@@ -1,0 +1,124 @@
+"""How good is a teacher: fresh learners taught by it, beside the same learners on tuned real data."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gtn_hpc.config import Config
+from gtn_hpc.core.errors import NonFiniteError
+from gtn_hpc.core.streams import derive, torch_generator
+from gtn_hpc.curriculum.frozen import Frozen
+from gtn_hpc.data import ImageSet, Splits
+from gtn_hpc.inner.engine import Episode
+from gtn_hpc.inner.step import Learner
+from gtn_hpc.meta.setup import fresh_learner
+from gtn_hpc.models.norm import use_running_statistics
+from gtn_hpc.training.run import Progress, train
+from gtn_hpc.training.streams import RealBatches, constant
+
+Accuracies = NDArray[np.float64]
+"""[learners, T]: accuracy of each learner after each inner step."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """The real-data control: rate, momentum and batch-norm statistics chosen on validation, and its accuracies."""
+
+    lr: float
+    momentum: float
+    statistics: str
+    accuracy: Accuracies
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracies of fresh learners on `split`, taught by the curriculum and, if asked for, on real data."""
+
+    split: str
+    teacher: Accuracies
+    control: Control | None
+
+
+def evaluate_teacher(
+    config: Config, frozen: Frozen, splits: Splits, *, learners: int, split: str = "validation", real_data: bool = True
+) -> Evaluation:
+    """Trains `learners` never-seen learners on the curriculum, and the same ones on real data.
+
+    The control's rate and momentum are chosen on validation from `evaluate.real_data`, with learners of its own.
+    """
+    images = splits.test if split == "test" else splits.validation
+    taught = np.array([_taught(config, frozen, splits, images, index) for index in range(learners)])
+    control = _control(config, frozen, splits, images, learners) if real_data else None
+    return Evaluation(split, taught, control)
+
+
+def final_accuracies(config: Config, frozen: Frozen, splits: Splits, *, learners: int) -> NDArray[np.float64]:
+    """Validation accuracy [learners] after the whole curriculum; the quick check during meta-training."""
+    last = [frozen.steps]
+    return np.array([_taught(config, frozen, splits, splits.validation, n, last)[-1] for n in range(learners)])
+
+
+def _taught(
+    config: Config, frozen: Frozen, splits: Splits, images: ImageSet, index: int, at: list[int] | None = None
+) -> list[float]:
+    episode = frozen.episode(torch_generator(config.run.seed, "evaluate/order", index))
+    return _curve(_learner(config, splits, images, "evaluate", index), episode, images, at)
+
+
+def _control(config: Config, frozen: Frozen, splits: Splits, images: ImageSet, learners: int) -> Control:
+    best = max(_trials(config, frozen, splits), key=lambda trial: trial[0])
+    _, lr, momentum, statistics = best
+    rows = [
+        _on_real_data(config, frozen, splits, images, "evaluate", n, lr, momentum, statistics) for n in range(learners)
+    ]
+    return Control(lr, momentum, statistics, np.array(rows))
+
+
+def _trials(config: Config, frozen: Frozen, splits: Splits) -> Iterator[tuple[float, float, float, str]]:
+    """Mean final validation accuracy of each point of the grid."""
+    section, last = config.evaluate.real_data, [frozen.steps]
+    for lr, momentum, statistics in itertools.product(section.lr, section.momentum, ("last", "running")):
+        finals = [
+            _on_real_data(config, frozen, splits, splits.validation, "tune", n, lr, momentum, statistics, last)[-1]
+            for n in range(section.tune_learners)
+        ]
+        yield float(np.mean(finals)), lr, momentum, statistics
+
+
+def _on_real_data(
+    config: Config,
+    frozen: Frozen,
+    splits: Splits,
+    images: ImageSet,
+    stream: str,
+    index: int,
+    lr: float,
+    momentum: float,
+    statistics: str,
+    at: list[int] | None = None,
+) -> list[float]:
+    learner = _learner(config, splits, images, stream, index)
+    use_running_statistics(learner.module, None if statistics == "last" else 0.1)
+    seed = derive(config.run.seed, f"{stream}/real", index)
+    like = frozen.x
+    stream_of_real = RealBatches(
+        splits.train, frozen.batch, frozen.steps, seed, constant(lr, like), constant(momentum, like)
+    )
+    return _curve(learner, stream_of_real, images, at)
+
+
+def _learner(config: Config, splits: Splits, images: ImageSet, stream: str, index: int) -> Learner:
+    return fresh_learner(config, splits.shape, splits.classes, stream, index, device=images.images.device)
+
+
+def _curve(learner: Learner, episode: Episode, images: ImageSet, at: list[int] | None = None) -> list[float]:
+    """Accuracy after each step of `at` (default: all); a learner that diverges counts as one that knows nothing."""
+    steps = at or list(range(1, episode.steps + 1))
+    try:
+        progress = train(learner, Progress(0, learner.initial_state()), episode, images, until=episode.steps, at=steps)
+    except NonFiniteError:
+        return [1.0 / images.classes] * len(steps)
+    return [progress.curve[t].accuracy for t in steps]

@@ -1,0 +1,47 @@
+"""From a frozen teacher to a curriculum file that explains itself."""
+
+from pathlib import Path
+
+from gtn_hpc.config import Config, dump
+from gtn_hpc.curriculum import file
+from gtn_hpc.curriculum.frozen import Frozen
+from gtn_hpc.data import Splits
+from gtn_hpc.meta.evaluation import Evaluation
+from gtn_hpc.storage import Column
+
+
+def export(
+    path: Path, config: Config, splits: Splits, frozen: Frozen, evaluation: Evaluation | None, dtype: str = "float32"
+) -> None:
+    """Writes `frozen` to `path` with image set, normalisation, inner optimiser, taught families and accuracies."""
+    description = file.Description(
+        data=splits.name,
+        mean=tuple(splits.train.mean.tolist()),
+        std=tuple(splits.train.std.tolist()),
+        optimiser=config.inner.model_dump(mode="json"),
+        learners=tuple(section.family for section in config.learners),
+        arm=config.teacher.curriculum.arm,
+    )
+    columns, attributes = ({}, {}) if evaluation is None else _told(evaluation)
+    file.write(path, frozen, description, config=dump(config), dtype=dtype, evaluation=columns, attributes=attributes)
+
+
+def _told(evaluation: Evaluation) -> tuple[dict[str, Column], dict[str, str | float | int]]:
+    dims = ("learner", "inner_step")
+    told = f"accuracy on the {evaluation.split} split after each inner step"
+    columns = {"teacher": Column(evaluation.teacher, "1", f"{told}, taught by this curriculum", dims)}
+    attributes: dict[str, str | float | int] = {
+        "evaluation_split": evaluation.split,
+        "accuracy_mean": float(evaluation.teacher[:, -1].mean()),
+        "accuracy_learners": len(evaluation.teacher),
+    }
+    if evaluation.control is not None:
+        control = evaluation.control
+        columns["real_data"] = Column(control.accuracy, "1", f"{told}, the same learners on real data", dims)
+        attributes |= {
+            "control_accuracy_mean": float(control.accuracy[:, -1].mean()),
+            "control_lr": control.lr,
+            "control_momentum": control.momentum,
+            "control_statistics": control.statistics,
+        }
+    return columns, attributes

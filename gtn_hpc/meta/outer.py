@@ -1,0 +1,48 @@
+"""The outer optimiser: Adam on the teacher's parameters, with the schedule as a function of the iteration."""
+
+import math
+from typing import Any
+
+import torch
+
+from gtn_hpc.config.teaching import Meta
+from gtn_hpc.curriculum.base import Curriculum
+from gtn_hpc.inner.optimisers import Tensors
+
+
+class Outer:
+    """Holds Adam's moments; `step` is one update of the teacher."""
+
+    def __init__(self, teacher: Curriculum, section: Meta) -> None:
+        self.teacher, self.section = teacher, section
+        self.adam = torch.optim.Adam(
+            teacher.parameters(), lr=section.lr, betas=section.betas, eps=section.eps, foreach=True
+        )
+
+    def step(self, gradient: Tensors, iteration: int) -> float:
+        """Updates the teacher along `gradient`; returns the gradient's norm before clipping."""
+        for name, parameter in self.teacher.named_parameters():
+            parameter.grad = gradient[name]
+        clip = math.inf if self.section.clip is None else self.section.clip
+        norm = torch.nn.utils.clip_grad_norm_(self.teacher.parameters(), clip, foreach=True)
+        for group in self.adam.param_groups:
+            group["lr"] = self.lr(iteration)
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+        return float(norm)
+
+    def lr(self, iteration: int) -> float:
+        """Outer learning rate: a cosine from `lr` to `final_lr` x `lr`, or constant."""
+        if self.section.schedule == "constant":
+            return self.section.lr
+        cosine = 0.5 * (1 + math.cos(math.pi * iteration / self.section.iterations))
+        return self.section.lr * (self.section.final_lr + (1 - self.section.final_lr) * cosine)
+
+    def state(self) -> dict[str, Any]:
+        """Teacher and moments as nested tensors, for a checkpoint."""
+        return {"teacher": self.teacher.state_dict(), "adam": self.adam.state_dict()["state"]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.teacher.load_state_dict(state["teacher"])
+        groups = self.adam.state_dict()["param_groups"]
+        self.adam.load_state_dict({"state": state["adam"], "param_groups": groups})
