@@ -57,7 +57,7 @@ class Study:
         terms: Terms,
         *,
         watch: Callable[[Outcome], None] = lambda _: None,
-        stop: Callable[[], bool] = lambda: False,
+        stop: Callable[[], object] = lambda: False,
     ) -> None:
         self._algorithm, self._identity, self._ledger, self._terms = algorithm, identity, ledger, terms
         self._watch, self._stop = watch, stop

@@ -5,13 +5,11 @@ import traceback
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from gtn_hpc.config import Config
-from gtn_hpc.config.teaching import Inner
 from gtn_hpc.core.errors import NonFiniteError
 from gtn_hpc.core.records import Score
 from gtn_hpc.core.streams import derive, torch_generator
@@ -27,6 +25,7 @@ from gtn_hpc.training.proxies import proxies
 from gtn_hpc.training.request import Identity, Request
 from gtn_hpc.training.room import Room, furnish
 from gtn_hpc.training.run import Measurement, Progress, train
+from gtn_hpc.training.setting import Setting
 from gtn_hpc.training.streams import RealBatches, constant, cosine
 
 DIVERGED = 1e3
@@ -57,16 +56,21 @@ class Verdict:
 class Evaluator:
     """Scores requests. It can be sent to another process, which then loads images and curriculum of its own."""
 
-    config: Config
-    curriculum: Path
-    digest: str
-    inner: Inner
+    setting: Setting
     device: str = "cpu"
+
+    @property
+    def config(self) -> Config:
+        return self.setting.config
 
     @cached_property
     def room(self) -> Room:
         """Loaded at first use; see `furnish` for the errors."""
-        return furnish(self.config, self.curriculum, self.digest, self.inner, torch.device(self.device))
+        return furnish(self.setting, torch.device(self.device))
+
+    def prepare(self) -> None:
+        """Loads what all evaluations share now rather than at the first one."""
+        self.room  # noqa: B018
 
     @cached_property
     def space(self) -> Space:
@@ -74,7 +78,7 @@ class Evaluator:
 
     @cached_property
     def identity(self) -> Identity:
-        return Identity.of(self.config, self.digest, self.inner.model_dump(mode="json"))
+        return self.setting.identity
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}

@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 
 from gtn_hpc.config import Config
-from gtn_hpc.config.teaching import Inner
 from gtn_hpc.core.errors import ConfigError, DataError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.curriculum.file import read
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import Splits, load
 from gtn_hpc.inner.optimisers import InnerOptimiser, make_optimiser
+from gtn_hpc.training.setting import Setting
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}
 
@@ -36,7 +36,7 @@ class Room:
         return torch.bfloat16 if self.config.run.precision == "bf16" else None
 
 
-def furnish(config: Config, curriculum: Path, digest: str, inner: Inner, device: torch.device) -> Room:
+def furnish(setting: Setting, device: torch.device) -> Room:
     """Loads images and curriculum to `device`, and sets this process's number of threads to `run.threads`.
 
     Raises:
@@ -44,18 +44,19 @@ def furnish(config: Config, curriculum: Path, digest: str, inner: Inner, device:
         StorageError: the curriculum file cannot be read.
         ConfigError: `search.steps` is more than the curriculum has.
     """
+    config, curriculum = setting.config, setting.curriculum
     torch.set_num_threads(config.run.threads)
     dtype = DTYPES[config.run.precision]
     splits = load(config.data, seed=config.run.seed, device=device, dtype=dtype)
     file = read(curriculum, device, dtype)
-    if file.digest != digest:
+    if file.digest != setting.digest:
         raise DataError(
             f"The curriculum {curriculum} is not the one that this search began with.",
             remedy="Bring the old file back, or start another run with the new one.",
         )
     _refuse_misfit(file.frozen, splits, curriculum)
     _refuse_short(file.frozen.steps, config.search.steps, curriculum)
-    return Room(config, splits, file.frozen, make_optimiser(inner), device)
+    return Room(config, splits, file.frozen, make_optimiser(setting.inner), device)
 
 
 def _refuse_misfit(taught: Frozen, splits: Splits, path: Path) -> None:

@@ -1,0 +1,84 @@
+"""The manager's asks and tells in its journal, and back."""
+
+import time
+from collections.abc import Sequence
+
+from gtn_hpc.core.errors import RunError
+from gtn_hpc.core.records import Architecture
+from gtn_hpc.scores.journal import Journal
+from gtn_hpc.scores.replay import Journals
+from gtn_hpc.scores.rows import ArchitectureRow, Ask, Tell
+from gtn_hpc.search.algorithm import Outcome, Proposal
+from gtn_hpc.search.study import Asked, Told
+from gtn_hpc.spaces import Space
+from gtn_hpc.training.estimates import architectures_of
+
+
+class JournalLedger:
+    """Writes to `journal`, going on from the asks and tells that `before` holds."""
+
+    def __init__(self, journal: Journal, space: Space, before: Journals) -> None:
+        self._journal, self._space = journal, space
+        self._asks, self._tells = len(before.asks), len(before.tells)
+
+    def asked(self, asked: Asked) -> None:
+        proposal = asked.proposal
+        arch, space = proposal.arch, self._space
+        described = ArchitectureRow.of(arch, params=space.params(arch), flops=space.flops(arch))
+        self._journal.append(
+            [
+                described,
+                Ask(
+                    order=proposal.ask,
+                    arch=arch.digest,
+                    fidelity=proposal.fidelity,
+                    parent=proposal.parent,
+                    time=time.time(),
+                    extra={"fresh": float(asked.fresh)},
+                ),
+            ]
+        )
+        self._asks += 1
+
+    def told(self, outcome: Outcome) -> None:
+        proposal = outcome.proposal
+        failed = [score.status for score in outcome.scores if score.status != "ok"]
+        tell = Tell(
+            order=self._tells,
+            ask=proposal.ask,
+            arch=proposal.arch.digest,
+            fidelity=proposal.fidelity,
+            value=outcome.value,
+            status=failed[0] if failed else "ok",
+            time=time.time(),
+            extra={"asked": float(self._asks)},
+        )
+        self._journal.append([tell])
+        self._tells += 1
+
+
+def events(journals: Journals) -> list[Asked | Told]:
+    """What was asked and told, in the order in which it happened.
+
+    Raises:
+        RunError: an ask or its architecture is missing, so what came after cannot be understood.
+    """
+    architectures = architectures_of(journals)
+    _refuse_gaps(journals.asks, architectures)
+    found: list[tuple[int, int, Asked | Told]] = []
+    found += [(ask.order + 1, 0, _asked(ask, architectures[ask.arch])) for ask in journals.asks]
+    found += [(int(tell.extra["asked"]), 1, Told(tell.ask)) for tell in journals.tells]
+    return [event for _, _, event in sorted(found, key=lambda entry: entry[:2])]
+
+
+def _asked(ask: Ask, arch: Architecture) -> Asked:
+    return Asked(Proposal(ask.order, arch, ask.fidelity, ask.parent), bool(ask.extra["fresh"]))
+
+
+def _refuse_gaps(asks: Sequence[Ask], known: dict[str, Architecture]) -> None:
+    for expected, ask in enumerate(asks):
+        if ask.order != expected or ask.arch not in known:
+            raise RunError(
+                f"The journal of this run has lost proposal {expected} ({len(asks)} are there).",
+                remedy="See what gtn scores fsck says; start another run.name, and gtn scores merge the old rows.",
+            )

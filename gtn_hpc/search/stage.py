@@ -1,0 +1,147 @@
+"""The search stage from a configuration to scores.h5."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gtn_hpc.config import Config
+from gtn_hpc.core import environment
+from gtn_hpc.core.errors import Requeue, RunError
+from gtn_hpc.core.records import Score
+from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.farm import InProcess, Pool
+from gtn_hpc.scores.folding import FoldReport, Throttle, fold
+from gtn_hpc.scores.journal import Journal
+from gtn_hpc.scores.replay import Journals, read_journals
+from gtn_hpc.search.algorithm import Outcome
+from gtn_hpc.search.algorithms import make_algorithm
+from gtn_hpc.search.certificate import Truths, stratified
+from gtn_hpc.search.ledger import JournalLedger, events
+from gtn_hpc.search.loop import search
+from gtn_hpc.search.study import Study, Terms
+from gtn_hpc.search.work import Scoring
+from gtn_hpc.spaces import make_space
+from gtn_hpc.training.estimates import architectures_of, estimates, ranked
+from gtn_hpc.training.header import read_header
+from gtn_hpc.training.request import Request
+from gtn_hpc.training.setting import Setting
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is told while a search runs; nothing by default. `stop` is asked before every new evaluation."""
+
+    outcome: Callable[[Outcome], None] = lambda _: None
+    truth: Callable[[Score], None] = lambda _: None
+    stop: Callable[[], object] = lambda: False
+
+
+@dataclass(frozen=True)
+class SearchReport:
+    """`architectures` distinct ones scored, how many rows have which status, the best ones, and the last fold."""
+
+    architectures: int
+    statuses: Mapping[str, int]
+    best: tuple[tuple[str, float], ...]
+    certified: int
+    folded: FoldReport
+
+
+def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch = Watch()) -> SearchReport:
+    """Scores architectures until `search.budget` distinct ones are done, then trains the certificate's sample.
+
+    Goes on from what the journals of `run` hold; scores.h5 is folded on the way and at the end.
+
+    Raises:
+        StorageError, DataError: curriculum or images are missing or do not fit each other.
+        RunError: the journals belong to another search.
+        SpaceExhausted: the space is smaller than the budget.
+        Requeue: `watch.stop` said so; a new start goes on.
+    """
+    setting = _setting(config, curriculum)
+    _claim_curriculum(run, setting.digest)
+    job = environment.describe()["slurm"].get("SLURM_JOB_ID", "local")
+    work = Scoring(setting, run.journal, job)
+    try:
+        with InProcess(work) as pool, Journal(run.journal, f"{job}-manager") as journal:
+            _score(config, run, setting, pool, journal, watch)
+            _certify(config, run, setting, pool, watch)
+    finally:
+        folded = fold(run)
+    if watch.stop():
+        raise Requeue("The search was stopped.", remedy="Start it again: it goes on where it was.")
+    return _report(read_journals(run.journal), folded)
+
+
+def _setting(config: Config, curriculum: Path) -> Setting:
+    header = read_header(curriculum, config.inner)
+    return Setting(config, curriculum, header)
+
+
+def _claim_curriculum(run: RunDirectory, digest: str) -> None:
+    """A run's scores belong to one curriculum; which one is written down before the first."""
+    before = run.read_state()["stages"].get("search", {}).get("curriculum", digest)
+    if before != digest:
+        raise RunError(
+            f"The scores of run '{run.name}' were made with the curriculum {before[:16]}, this one is {digest[:16]}.",
+            remedy="Give this search another run.name, or bring the old curriculum back.",
+        )
+    run.update_state("search", curriculum=digest)
+
+
+def _score(
+    config: Config,
+    run: RunDirectory,
+    setting: Setting,
+    pool: Pool[Request, Score],
+    journal: Journal,
+    watch: Watch,
+) -> None:
+    header, section = setting.header, config.search
+    space = make_space(section.space, header.image, header.classes)
+    before = read_journals(run.journal)
+    fold_now_and_then = Throttle()
+
+    def told(outcome: Outcome) -> None:
+        watch.outcome(outcome)
+        fold_now_and_then(lambda: fold(run, wait=False))
+
+    study = Study(
+        make_algorithm(config, space, section.steps or header.steps),
+        setting.identity,
+        JournalLedger(journal, space, before),
+        Terms(section.budget, section.replicas),
+        watch=told,
+        stop=watch.stop,
+    )
+    study.replay(before.scores, events(before))
+    search(study, pool)
+
+
+def _certify(config: Config, run: RunDirectory, setting: Setting, pool: Pool[Request, Score], watch: Watch) -> None:
+    """Trains the sample on real data, as far as its rows are not there yet."""
+    before = read_journals(run.journal)
+    section = config.search.certificate
+    chosen = stratified(estimates(before.scores), section, config.run.seed)
+    architectures = architectures_of(before)
+    requests = [
+        Request(architectures[arch], section.steps, replica, source="real")
+        for arch in chosen
+        for replica in range(config.search.replicas)
+    ]
+    known = {row.key for row in before.certificates}
+    missing = [request for request in requests if setting.identity.key(request) not in known]
+    search(Truths(missing, watch.truth, watch.stop), pool)
+
+
+def _report(journals: Journals, folded: FoldReport) -> SearchReport:
+    rows = {score.key: score for score in journals.scores}.values()
+    found = estimates(rows)
+    return SearchReport(
+        architectures=len({score.arch for score in rows}),
+        statuses=Counter(score.status for score in rows),
+        best=tuple((arch, found[arch]) for arch in ranked(found)),
+        certified=len({row.arch for row in journals.certificates}),
+        folded=folded,
+    )
