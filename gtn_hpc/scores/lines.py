@@ -1,0 +1,132 @@
+"""A line of a journal: `{"crc":"<8 hex digits>","row":{...}}`, JSON with the CRC32 of the row's text."""
+
+import json
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gtn_hpc.core.errors import StorageError
+from gtn_hpc.scores.schema import VERSION, upgrade_names
+
+HEAD, MIDDLE, END = b'{"crc":"', b'","row":', b"}"
+BODY = len(HEAD) + 8 + len(MIDDLE)
+RESYNC = re.compile(rb'(?=\{"crc":")')
+BLOCK_BYTES = 1 << 23
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What a journal lost: `kind` is `torn` (an unfinished last line: its writer died, nothing had been acknowledged)
+    or `damaged` (content changed after it was written); `line` counts from 1, `offset` and `length` are bytes."""
+
+    file: str
+    line: int
+    offset: int
+    length: int
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}, byte {self.offset}: {self.kind}, {self.length} bytes dropped"
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a journal has been read: whole lines only."""
+
+    offset: int = 0
+    lines: int = 0
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some lines of one journal: the texts of their rows, what was damaged, and where the next block begins."""
+
+    bodies: list[bytes]
+    damage: list[Damage]
+    end: Position
+
+
+def encode(row: dict[str, Any]) -> bytes:
+    return wrap(json.dumps({"v": VERSION, **row}, separators=(",", ":"), allow_nan=False).encode())
+
+
+def wrap(body: bytes) -> bytes:
+    """The line of a row's text."""
+    return HEAD + f"{zlib.crc32(body):08x}".encode() + MIDDLE + body + END + b"\n"
+
+
+def body_of(line: bytes) -> bytes | None:
+    """The row's text, or None where the line is not as it was written."""
+    body = line[BODY:-1]
+    crc = HEAD + f"{zlib.crc32(body):08x}".encode() + MIDDLE
+    return body if line[:BODY] == crc and line[-1:] == END else None
+
+
+def read_blocks(path: Path, start: Position = Position()) -> Iterator[Block]:
+    """The lines of a journal from `start` on, in blocks of bounded size."""
+    with open(path, "rb") as file:
+        file.seek(start.offset)
+        carried = b""
+        while content := file.read(BLOCK_BYTES):
+            content = carried + content
+            cut = content.rfind(b"\n") + 1
+            carried = content[cut:]
+            if cut:
+                block = _whole_lines(path.name, content[:cut], start)
+                start = block.end
+                yield block
+    if carried:
+        yield _tail(path.name, carried, start)
+
+
+def _whole_lines(file: str, content: bytes, start: Position) -> Block:
+    bodies: list[bytes] = []
+    damage: list[Damage] = []
+    offset = start.offset
+    lines = content[:-1].split(b"\n")
+    for number, line in enumerate(lines, start.lines + 1):
+        body = body_of(line)
+        if body is not None:
+            bodies.append(body)
+        else:
+            _salvage(Damage(file, number, offset, len(line), "damaged"), line, bodies, damage)
+        offset += len(line) + 1
+    return Block(bodies, damage, Position(offset, start.lines + len(lines)))
+
+
+def _salvage(whole: Damage, line: bytes, bodies: list[bytes], damage: list[Damage]) -> None:
+    """A changed line end joins two lines: takes the whole rows out of such a line, reports the rest."""
+    offset = whole.offset
+    for piece in filter(None, RESYNC.split(line)):
+        body, lost = body_of(piece), 0
+        if body is None:
+            body, lost = body_of(piece[:-1]), 1
+        if body is None:
+            lost = len(piece)
+        else:
+            bodies.append(body)
+        offset += len(piece)
+        if lost:
+            damage.append(replace(whole, offset=offset - lost, length=lost))
+
+
+def _tail(file: str, content: bytes, start: Position) -> Block:
+    """A last line without its end: a row where all of it is there; not counted as read, for it may still grow."""
+    body = body_of(content)
+    torn = Damage(file, start.lines + 1, start.offset, len(content), "torn")
+    return Block([], [torn], start) if body is None else Block([body], [], start)
+
+
+def parse(file: str, bodies: Sequence[bytes]) -> list[dict[str, Any]]:
+    """Rows as plain dictionaries of this version. Raises StorageError for rows of a newer one."""
+    rows: list[dict[str, Any]] = json.loads(b"[" + b",".join(bodies) + b"]")
+    newest = max((row["v"] for row in rows), default=VERSION)
+    if newest > VERSION:
+        raise StorageError(
+            f"The journal {file} has rows of version {newest}; this gtn_hpc reads up to {VERSION}.",
+            remedy="Install the gtn_hpc that wrote them, or a newer one.",
+        )
+    return [row if row["v"] == VERSION else upgrade_names(row["kind"], row["v"], row) for row in rows]

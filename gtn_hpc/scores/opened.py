@@ -1,0 +1,129 @@
+"""Reading `scores.h5` for analysis: a DataFrame a table, columns read when they are asked for."""
+
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from gtn_hpc import storage
+from gtn_hpc.core.errors import StorageError
+from gtn_hpc.scores.schema import DESCRIPTIONS, SCHEMA, TABLES, upgrade_names
+from gtn_hpc.scores.tables import conform
+from gtn_hpc.storage import StoredFile
+
+
+class ScoreTables:
+    """An open file; each table is read on first use and kept. Units and descriptions are in `DataFrame.attrs`.
+
+    It stays what it was when opened, while the run goes on and folds again.
+    """
+
+    def __init__(self, file: StoredFile) -> None:
+        self._file = file
+        self.path = file.path
+        self.config = file.config
+        self.environment = file.environment
+        self.attributes = dict(file.attributes)
+
+    @functools.cached_property
+    def scores(self) -> pd.DataFrame:
+        """One row an architecture, fidelity and replica, sorted by key."""
+        return self.read("scores")
+
+    @functools.cached_property
+    def architectures(self) -> pd.DataFrame:
+        return self.read("architectures")
+
+    @functools.cached_property
+    def curves(self) -> pd.DataFrame:
+        """Accuracy after chosen steps: `table` and `key` say of which row."""
+        return self.read("curves")
+
+    @functools.cached_property
+    def final(self) -> pd.DataFrame:
+        return self.read("final")
+
+    @functools.cached_property
+    def certificate(self) -> pd.DataFrame:
+        return self.read("certificate")
+
+    @functools.cached_property
+    def asks(self) -> pd.DataFrame:
+        return self.read("asks")
+
+    @functools.cached_property
+    def tells(self) -> pd.DataFrame:
+        return self.read("tells")
+
+    @functools.cached_property
+    def failures(self) -> pd.DataFrame:
+        """Ends of tracebacks: `table` and `key` say of which row."""
+        return self.read("failures")
+
+    @functools.cached_property
+    def conflicts(self) -> pd.DataFrame:
+        """Values that a second evaluation gave and that differ from the kept ones."""
+        return self.read("conflicts")
+
+    def read(self, table: str, columns: Iterable[str] | None = None, rows: slice | None = None) -> pd.DataFrame:
+        """Some columns, some rows; cost: what is read of them. Text is `str`, missing numbers are NaN or -1."""
+        if self._file.schema.version == SCHEMA.version and table in self._file.groups:
+            values = self._file.read(table, columns, rows, raw_strings=True)
+        else:
+            values = self._upgraded(table, columns, rows)
+        names = [*(name for name in TABLES[table].columns if name in values), *values]
+        frame = pd.DataFrame({name: _series(values[name]) for name in dict.fromkeys(names)})
+        described = {name: DESCRIPTIONS.get(name, ("1", name)) for name in values}
+        frame.attrs["units"] = {name: unit for name, (unit, _) in described.items() if unit}
+        frame.attrs["descriptions"] = {name: text for name, (_, text) in described.items()}
+        return frame
+
+    def _upgraded(self, table: str, columns: Iterable[str] | None, rows: slice | None) -> dict[str, Any]:
+        """A table of an older version, or one that such a file does not have."""
+        there = table in self._file.groups
+        values = self._file.read(table, raw_strings=True) if there else {}
+        length = self._file.rows(table) if there else 0
+        whole = conform(TABLES[table], upgrade_names(table, self._file.schema.version, values), length)
+        return {name: whole[name][rows or slice(None)] for name in (columns or whole)}
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _series(values: Any) -> Any:
+    """UTF-8 bytes of one width as `str`, through Arrow's layout: no Python object is made for a value."""
+    if values.dtype.kind != "S":
+        return values
+    lengths = np.strings.str_len(values)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    width = values.dtype.itemsize
+    grid = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), width)
+    text = grid[np.arange(width) < lengths[:, None]]
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
+    return pa.Array.from_buffers(pa.string(), len(values), buffers).to_pandas()
+
+
+def open(path: Path | str) -> ScoreTables:
+    """Opens a scores file, or that of a run directory, for analysis. Errors: StorageError, with the remedy."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / "scores.h5"
+        if not path.is_file() and (path.parent / "journal").is_dir():
+            raise StorageError(
+                f"There is no {path} yet, only journals.",
+                remedy=f"Fold them: gtn scores show {path.parent}",
+            )
+    return ScoreTables(storage.open_file(path, SCHEMA))

@@ -1,0 +1,94 @@
+"""Reading journals, from their beginning or from where the last reading ended; damage is reported, never fatal."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gtn_hpc.core.errors import StorageError
+from gtn_hpc.core.records import Score
+from gtn_hpc.scores.journal import is_held
+from gtn_hpc.scores.lines import Damage, Position, parse, read_blocks
+from gtn_hpc.scores.rows import ArchitectureRow, Ask, CertificateRow, FinalRow, Row, Tell, from_plain
+
+
+@dataclass(frozen=True)
+class Journals:
+    """All rows of a run as records, in order of file and line; asks and tells in their order; and the damage.
+
+    A row may be there twice (a retry, a compaction that was cut off): rows are identified by their key.
+    """
+
+    scores: list[Score] = field(default_factory=list)
+    architectures: list[ArchitectureRow] = field(default_factory=list)
+    finals: list[FinalRow] = field(default_factory=list)
+    certificates: list[CertificateRow] = field(default_factory=list)
+    asks: list[Ask] = field(default_factory=list)
+    tells: list[Tell] = field(default_factory=list)
+    damage: list[Damage] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some rows of one journal as plain dictionaries, and what was damaged among them."""
+
+    rows: list[dict[str, Any]]
+    damage: list[Damage]
+
+
+class JournalReader:
+    """Follows all journals of a directory; each `pieces` goes on where the one before ended.
+
+    Readable at any time, writers take no notice. After a compaction rows come again, under the new journal's name.
+    """
+
+    def __init__(self, directory: Path, positions: Mapping[str, Position] | None = None) -> None:
+        self._directory = directory
+        self.positions: dict[str, Position] = dict(positions or {})
+
+    def pieces(self) -> Iterator[Piece]:
+        """What was appended since the last call, a bounded piece at a time."""
+        while True:
+            try:
+                for path in self._grown():
+                    yield from self._pieces_of(path)
+                return
+            except FileNotFoundError:
+                continue
+
+    def _grown(self) -> list[Path]:
+        paths = sorted(self._directory.glob("*.jsonl"))
+        return [path for path in paths if path.stat().st_size > self._position(path).offset]
+
+    def _position(self, path: Path) -> Position:
+        return self.positions.get(path.name, Position())
+
+    def _pieces_of(self, path: Path) -> Iterator[Piece]:
+        try:
+            for block in read_blocks(path, self._position(path)):
+                self.positions[path.name] = block.end
+                unfinished = any(damage.kind == "torn" for damage in block.damage) and is_held(path)
+                yield Piece(parse(path.name, block.bodies), [] if unfinished else block.damage)
+        except PermissionError as error:
+            raise StorageError(f"{path} cannot be read: {error.strerror}.", remedy="Mend its permissions.") from error
+
+
+def read_journals(directory: Path) -> Journals:
+    """Everything that the journals of a directory hold; nothing where there is no such directory."""
+    journals = Journals()
+    places: dict[type[Any], list[Any]] = {
+        Score: journals.scores,
+        ArchitectureRow: journals.architectures,
+        FinalRow: journals.finals,
+        CertificateRow: journals.certificates,
+        Ask: journals.asks,
+        Tell: journals.tells,
+    }
+    for piece in JournalReader(directory).pieces():
+        for plain in piece.rows:
+            row: Row = from_plain(plain)
+            places[type(row)].append(row)
+        journals.damage.extend(piece.damage)
+    journals.asks.sort(key=lambda ask: (ask.manager, ask.order))
+    journals.tells.sort(key=lambda tell: (tell.manager, tell.order))
+    return journals
