@@ -1,0 +1,124 @@
+"""What ranks say to each other, and the communicator of a process that is alone."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+import torch
+from torch import Tensor
+
+from gtn_hpc.core.errors import NonFiniteError
+
+Value = TypeVar("Value")
+
+
+class Pending(Protocol):
+    """An exchange under way; after `wait` its tensor holds the result."""
+
+    def wait(self) -> None: ...
+
+
+class Communicator(ABC):
+    """Rank `rank` of `world`. Every method but `replicas` is collective: all ranks call it, in the same order.
+
+    Raises (any exchange):
+        ClusterError: a rank did not arrive within the timeout, or is gone; ranks that are missing are named.
+    """
+
+    rank: int
+    world: int
+
+    @abstractmethod
+    def start_sum(self, flat: Tensor) -> Pending:
+        """Begins to replace `flat` [n] by its sum over the ranks, in an order of the transport's choosing."""
+
+    @abstractmethod
+    def gather(self, flat: Tensor) -> Tensor:
+        """[n] of every rank -> [world, n] on every rank."""
+
+    @abstractmethod
+    def broadcast(self, tensors: Sequence[Tensor], source: int = 0) -> None:
+        """Overwrites `tensors` by those of rank `source`."""
+
+    @abstractmethod
+    def all_gather(self, value: Value) -> list[Value]:
+        """A small Python value of every rank, in order of rank."""
+
+    @abstractmethod
+    def barrier(self, name: str, timeout: float | None = None) -> None:
+        """Returns once all ranks are here; past `timeout` seconds it names those that are not."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends the connection; all ranks that are well call it."""
+
+    def replicas(self, total: int) -> range:
+        """The replicas of `total` that this rank runs: rank, rank + world, ..."""
+        return range(self.rank, total, self.world)
+
+    def any(self, flag: bool) -> bool:
+        """True where the flag is up on at least one rank."""
+        raised = torch.tensor([int(flag)], dtype=torch.int32)
+        self.start_sum(raised).wait()
+        return bool(raised.item())
+
+    def require_finite(self, tensors: Mapping[str, Tensor]) -> None:
+        """Passes where all values are finite on all ranks.
+
+        Raises:
+            NonFiniteError: on every rank, saying which rank has how many bad values in which tensor.
+        """
+        if self.any(not _all_finite(tensors.values())):
+            told = enumerate(self.all_gather(_bad_values(tensors)))
+            where = "; ".join(f"rank {rank}: {said}" for rank, said in told if said)
+            raise NonFiniteError(f"Not a finite number in {where}.", remedy="No rank has updated anything.")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+
+
+def _all_finite(tensors: Iterable[Tensor]) -> bool:
+    flags = [tensor.isfinite().all() for tensor in tensors]
+    return not flags or bool(torch.stack(flags).all())
+
+
+def _bad_values(tensors: Mapping[str, Tensor]) -> str:
+    counts = {name: int((~tensor.isfinite()).sum()) for name, tensor in tensors.items()}
+    return ", ".join(f"{name} ({count} of {tensors[name].numel()})" for name, count in counts.items() if count)
+
+
+class SoloCommunicator(Communicator):
+    """One process: every exchange is with itself."""
+
+    rank = 0
+    world = 1
+
+    def start_sum(self, flat: Tensor) -> Pending:  # noqa: ARG002
+        return _Done()
+
+    def gather(self, flat: Tensor) -> Tensor:
+        return flat[None]
+
+    def broadcast(self, tensors: Sequence[Tensor], source: int = 0) -> None:
+        pass
+
+    def all_gather(self, value: Value) -> list[Value]:
+        return [value]
+
+    def barrier(self, name: str, timeout: float | None = None) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class _Done:
+    def wait(self) -> None:
+        pass

@@ -1,0 +1,72 @@
+"""The device of a rank: one GPU each, or the CPU."""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from gtn_hpc.cluster.environment import RankEnvironment
+from gtn_hpc.core.errors import ClusterError
+
+if TYPE_CHECKING:
+    from gtn_hpc.cluster.communicator import Communicator
+
+
+def choose(setting: str, environment: RankEnvironment, gpus: int | None = None) -> torch.device:
+    """The device that `run.device` (auto, cpu, cuda, cuda:N) means for this rank on a host with `gpus` visible GPUs.
+
+    A scheduler that binds one GPU to each task leaves one visible: then it is this rank's.
+
+    Raises:
+        ClusterError: there is no such GPU, or fewer GPUs than ranks on this host.
+    """
+    gpus = torch.cuda.device_count() if gpus is None else gpus
+    if setting == "cpu" or (setting == "auto" and gpus == 0):
+        return torch.device("cpu")
+    if gpus == 0:
+        raise ClusterError(
+            f"run.device is {setting}, but torch sees no GPU on this host.",
+            remedy="Ask the scheduler for GPUs, look at CUDA_VISIBLE_DEVICES, or set run.device=cpu.",
+        )
+    index = int(setting.partition(":")[2]) if ":" in setting else _own(environment, gpus)
+    if index >= gpus:
+        raise ClusterError(
+            f"run.device is {setting}, but torch sees {gpus} GPU(s) on this host.",
+            remedy=f"Valid: cuda:0 to cuda:{gpus - 1}, or run.device=auto.",
+        )
+    return torch.device("cuda", index)
+
+
+def _own(environment: RankEnvironment, gpus: int) -> int:
+    if gpus == 1:
+        return 0
+    if environment.local_world > gpus:
+        raise ClusterError(
+            f"{environment.local_world} ranks share this host and its {gpus} GPUs: two ranks on one GPU.",
+            remedy=f"Start at most {gpus} ranks a host, or set run.device=cpu.",
+        )
+    return environment.local_rank
+
+
+def require_own_gpu(communicator: "Communicator", identity: str | None) -> None:
+    """Refuses, on all ranks, two ranks on one GPU; `identity` names this rank's GPU, None on a CPU.
+
+    Raises:
+        ClusterError: naming the GPU, its ranks and the remedy.
+    """
+    users: dict[str, list[int]] = {}
+    for rank, name in enumerate(communicator.all_gather(identity)):
+        if name is not None:
+            users.setdefault(name, []).append(rank)
+    shared = "; ".join(f"{name}: ranks {ranks}" for name, ranks in users.items() if len(ranks) > 1)
+    if shared:
+        raise ClusterError(
+            f"Two ranks on one GPU: {shared}.",
+            remedy="Start one rank a GPU (srun --gpus-per-task=1, torchrun --nproc-per-node=GPUS), or run.device=cpu.",
+        )
+
+
+def gpu_identity(device: torch.device, host: str) -> str | None:
+    """`host` and the GPU's UUID, which is the same however CUDA_VISIBLE_DEVICES numbers it; None on a CPU."""
+    if device.type != "cuda":
+        return None
+    return f"{host} GPU {torch.cuda.get_device_properties(device).uuid}"

@@ -1,0 +1,47 @@
+"""The few words that processes started by mpiexec say over MPI itself. Needs no torch; imports mpi4py when called."""
+
+import sys
+from typing import Any, TypeVar
+
+from gtn_hpc.core.errors import ClusterError
+
+Value = TypeVar("Value")
+
+REMEDY = "Install mpi4py for the MPI whose mpiexec starts the run (`gtn doctor` tries it), or start with torchrun."
+
+
+def world(expected: int) -> Any:
+    """MPI.COMM_WORLD, held against the number of processes that the launcher told.
+
+    Raises:
+        ClusterError: there is no mpi4py, it finds no MPI library, or it belongs to another MPI than the launcher.
+    """
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        raise ClusterError(f"mpi4py cannot be used: {error}.", remedy=REMEDY) from error
+    if MPI.COMM_WORLD.Get_size() != expected:
+        raise ClusterError(
+            f"The launcher started {expected} processes, but mpi4py sees {MPI.COMM_WORLD.Get_size()}: "
+            "it was built for another MPI.",
+            remedy=REMEDY,
+        )
+    return MPI.COMM_WORLD
+
+
+def broadcast(value: Value, expected: int) -> Value:
+    """The `value` of rank 0 on every one of the `expected` ranks."""
+    received: Value = world(expected).bcast(value, root=0)
+    return received
+
+
+def abort(code: int) -> None:
+    """Ends all ranks of a started MPI at once, also those that hang; without MPI it does nothing.
+
+    A rank that simply exits would wait in MPI's finalisation for those that hang.
+    """
+    module = sys.modules.get("mpi4py.MPI")
+    if module is not None and module.Is_initialized() and not module.Is_finalized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        module.COMM_WORLD.Abort(code)

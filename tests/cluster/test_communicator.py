@@ -1,0 +1,147 @@
+"""Real processes: alone, under torchrun, under mpiexec, and started by hand with torchrun's variables."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import gtn_hpc
+from gtn_hpc.cluster.communicator import SoloCommunicator
+from gtn_hpc.cluster.reduction import buckets
+
+PROGRAM = Path(__file__).with_name("rank_program.py")
+LAUNCHERS = {
+    "alone": [sys.executable],
+    "torchrun": ["torchrun", "--nproc-per-node", "3"],
+    "openmpi": ["mpiexec", "-n", "2", sys.executable],
+}
+WORLDS = {"alone": 1, "torchrun": 3, "openmpi": 2}
+ROOT = Path(gtn_hpc.__file__).parents[1]
+
+
+def seen(directory: Path) -> list[dict]:
+    return [json.loads(path.read_text()) for path in sorted(directory.glob("rank*.json"))]
+
+
+@pytest.fixture(scope="module")
+def outcomes(launch, tmp_path_factory):
+    """What the ranks saw, by launcher; each is started once."""
+    found = {}
+    for name, command in LAUNCHERS.items():
+        if shutil.which(command[0]) is not None:
+            directory = tmp_path_factory.mktemp(name)
+            launch([*command, PROGRAM, "exchange", directory, "60"], timeout=120, environ={"PYTHONPATH": str(ROOT)})
+            found[name] = seen(directory)
+    return found
+
+
+@pytest.fixture(params=list(LAUNCHERS))
+def outcome(request, outcomes):
+    if request.param not in outcomes:
+        pytest.skip(f"{LAUNCHERS[request.param][0]} is not installed")
+    return request.param, outcomes[request.param]
+
+
+def test_all_ranks_meet(outcome):
+    launcher, ranks = outcome
+    assert [(row["launcher"], row["world"]) for row in ranks] == [(launcher, WORLDS[launcher])] * WORLDS[launcher]
+    assert all(row["gathered"] == [{"rank": rank} for rank in range(len(ranks))] for row in ranks)
+
+
+def test_replicas_are_dealt_out_once(outcome):
+    _, ranks = outcome
+    assert sorted(replica for row in ranks for replica in row["replicas"]) == list(range(8))
+    assert all(row["replicas"][0] == rank for rank, row in enumerate(ranks))
+
+
+def test_the_ordered_mean_has_the_same_bits_for_any_number_of_ranks(outcomes):
+    digests = {row[name] for ranks in outcomes.values() for row in ranks for name in ("ordered", "ordered_in_parts")}
+    assert len(digests) == 1
+    assert len(outcomes) >= 2
+
+
+def test_the_fast_mean_is_the_same_up_to_rounding(outcome):
+    _, ranks = outcome
+    assert all(row["fast_error"] < 1e-6 for row in ranks)
+    assert all(row["fast_in_parts"] and row["one_replica"] for row in ranks)
+    assert all(row["shapes"] == [[5, 7], [1_200_000], [3], []] for row in ranks)
+
+
+def test_flags_and_weights_reach_everybody(outcome):
+    _, ranks = outcome
+    last = len(ranks) - 1
+    assert all(row["any"] == [True, False] for row in ranks)
+    assert all(row["broadcast"] == [[[float(last)] * 3] * 2, [[last, 2 + last], [1 + last, 3 + last]]] for row in ranks)
+
+
+def test_a_number_that_is_not_finite_is_refused_by_everybody_alike(outcome):
+    _, ranks = outcome
+    assert {row["refused"] for row in ranks} == {
+        f"Not a finite number in rank {len(ranks) - 1}: x (1 of 2).\n  No rank has updated anything."
+    }
+
+
+def by_hand(what, directory, world, timeout):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    common = {**os.environ, "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world), "PYTHONPATH": str(ROOT)}
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [
+        subprocess.Popen(
+            [sys.executable, PROGRAM, what, directory, str(timeout)],
+            env={**common, **place, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.DEVNULL,
+        )
+        for rank in range(world)
+    ]
+
+
+@pytest.mark.parametrize(("how", "where"), [("SIGSTOP", "a sum"), ("SIGKILL", "'the border of step 3' after 1 s")])
+def test_a_rank_that_does_not_come_is_named_by_the_others(tmp_path, how, where):
+    processes = by_hand(how, tmp_path, world=3, timeout=2)
+    try:
+        assert [processes[rank].wait(timeout=60) for rank in (0, 2)] == [0, 0]
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    ranks = seen(tmp_path)
+    assert len(ranks) == 2
+    for row in ranks:
+        error, again = row["errors"]
+        assert f"waited in vain for {where}: rank 1 did not come" in error
+        assert "last checkpoint" in error
+        assert again == error
+
+
+def test_a_rank_0_that_hangs_is_named_and_mpi_ends_all(tmp_path, launch):
+    if shutil.which("mpiexec") is None:
+        pytest.skip("mpiexec is not installed")
+    command = ["mpiexec", "-n", "2", sys.executable, PROGRAM, "SIGSTOP", tmp_path, "2"]
+    done = launch(command, timeout=60, environ={"PYTHONPATH": str(ROOT)}, check=False)
+    assert done.returncode != 0
+    (row,) = seen(tmp_path)
+    assert "rank 0 (or the launcher), which keeps the meeting place, does not answer" in row["errors"][0]
+
+
+def test_buckets_keep_order_and_never_mix_types():
+    like = [torch.zeros(4), torch.zeros(2), torch.zeros(1, dtype=torch.float64), torch.zeros(30), torch.zeros(1)]
+    assert list(buckets(like, limit=24)) == [[0, 1], [2], [3], [4]]
+    assert list(buckets([])) == []
+
+
+def test_alone_everything_is_at_hand():
+    with SoloCommunicator() as communicator:
+        weights = torch.arange(3.0)
+        communicator.broadcast([weights])
+        assert communicator.gather(weights).tolist() == [[0.0, 1.0, 2.0]]
+        assert communicator.all_gather("a") == ["a"]
+        assert (communicator.any(True), communicator.any(False)) == (True, False)
