@@ -1,5 +1,5 @@
 """Pools of workers that evaluations run on. The manager's side imports no torch."""
 
-from gtn_hpc.farm.pool import InProcess, Pool, Work
+from gtn_hpc.farm.pool import InProcess, Pool, Work, results
 
-__all__ = ["InProcess", "Pool", "Work"]
+__all__ = ["InProcess", "Pool", "Work", "results"]

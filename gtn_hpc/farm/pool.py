@@ -1,9 +1,10 @@
 """What a pool is, and the one that needs no other process."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, ExitStack
+from itertools import islice
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -40,6 +41,18 @@ class Pool(ABC, Generic[Task, Result]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Ends the workers; tasks that run are finished first, unless an error is on its way."""
+
+
+def results(pool: Pool[Task, Result], tasks: Iterable[Task]) -> Iterator[Result]:
+    """The results of `tasks` as they come; a task is taken from the iterable when a worker is free for it."""
+    waiting, running = iter(tasks), set[Future[Result]]()
+    while True:
+        running.update(pool.submit(task) for task in islice(waiting, pool.workers - len(running)))
+        if not running:
+            return
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield future.result()
 
 
 class InProcess(Pool[Task, Result]):

@@ -1,24 +1,14 @@
 """THE search loop."""
 
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import Protocol
 
 from gtn_hpc.core.records import Score
 from gtn_hpc.farm import Pool
+from gtn_hpc.search.study import Study
 from gtn_hpc.training.request import Request
 
 
-class Asking(Protocol):
-    """What the loop serves: a study of architectures, or the truths of a certificate."""
-
-    def ask(self) -> Request | None:
-        """The next evaluation, or None where there is none before another is told (or at all)."""
-
-    def tell(self, score: Score) -> None:
-        """Takes a score that was asked for."""
-
-
-def search(study: Asking, pool: Pool[Request, Score]) -> None:
+def search(study: Study, pool: Pool[Request, Score]) -> None:
     """While a worker is free ask and submit; wait for the first that is done; tell; until nothing is asked for."""
     running: set[Future[Score]] = set()
     while True:

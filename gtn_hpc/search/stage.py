@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from gtn_hpc.config import Config
@@ -10,13 +11,13 @@ from gtn_hpc.core import environment
 from gtn_hpc.core.errors import Requeue, RunError
 from gtn_hpc.core.records import Score
 from gtn_hpc.core.rundir import RunDirectory
-from gtn_hpc.farm import InProcess, Pool
+from gtn_hpc.farm import InProcess, Pool, results
 from gtn_hpc.scores.folding import FoldReport, Throttle, fold
 from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.replay import Journals, read_journals
 from gtn_hpc.search.algorithm import Outcome
 from gtn_hpc.search.algorithms import make_algorithm
-from gtn_hpc.search.certificate import Truths, stratified
+from gtn_hpc.search.certificate import stratified
 from gtn_hpc.search.ledger import JournalLedger, events
 from gtn_hpc.search.loop import search
 from gtn_hpc.search.study import Study, Terms
@@ -131,8 +132,9 @@ def _certify(config: Config, run: RunDirectory, setting: Setting, pool: Pool[Req
         for replica in range(config.search.replicas)
     ]
     known = {row.key for row in before.certificates}
-    missing = [request for request in requests if setting.identity.key(request) not in known]
-    search(Truths(missing, watch.truth, watch.stop), pool)
+    missing = (request for request in requests if setting.identity.key(request) not in known)
+    for score in results(pool, takewhile(lambda _: not watch.stop(), missing)):
+        watch.truth(score)
 
 
 def _report(journals: Journals, folded: FoldReport) -> SearchReport:

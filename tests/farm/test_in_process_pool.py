@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from gtn_hpc.farm import InProcess
+from gtn_hpc.farm import InProcess, results
 
 
 class Reciprocal:
@@ -36,3 +36,18 @@ def test_a_failing_task_raises_from_its_future_and_the_pool_goes_on() -> None:
         with pytest.raises(ZeroDivisionError):
             future.result()
         assert pool.submit(5).result() == 0.2
+
+
+def test_results_take_tasks_only_as_workers_are_free() -> None:
+    taken = []
+
+    def tasks() -> Iterator[int]:
+        for task in (1, 2, 4):
+            taken.append(task)
+            yield task
+
+    with InProcess(Reciprocal()) as pool:
+        found = results(pool, tasks())
+        assert next(found) == 1.0
+        assert taken == [1]
+        assert list(found) == [0.5, 0.25]
