@@ -1,0 +1,57 @@
+"""A small search on digits, as a program that tests start, kill and start again: DIRECTORY [key=value ...]."""
+
+import sys
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+from gtn_hpc.config import Config, dump, parse
+from gtn_hpc.config.claim import claim
+from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.core.streams import torch_generator
+from gtn_hpc.curriculum.file import Description, write
+from gtn_hpc.curriculum.frozen import Frozen
+from gtn_hpc.data import load
+from gtn_hpc.search.stage import SearchReport, run_search
+
+TEXT = """
+run: {name: campaign}
+search:
+  space: {name: conv, widths: [[4, 9], [4, 9], [4, 9]]}
+  budget: 5
+  replicas: 2
+  score_at: [1, 2]
+  certificate: {fraction: 0.2, minimum: 2, steps: 6}
+final: {top_k: 2, epochs: 2, checkpoint_every: 1, recipe: {lr: 0.1, batch: 64}}
+"""
+
+
+def configured(directory: Path, *overrides: str) -> Config:
+    return parse(TEXT, [f"run.root={directory}", *overrides])
+
+
+def curriculum(path: Path, *, side: int = 8, optimiser: str = "sgd", lr: float = 0.1, steps: int = 3) -> Path:
+    """A curriculum of real digits, enlarged to `side` pixels."""
+    splits = load(parse(TEXT).data, seed=0)
+    batch = splits.train.sample(steps * 32, torch_generator(0, "campaign"))
+    x = F.interpolate(batch.x, (side, side)).reshape(steps, 32, 1, side, side)
+    y = F.one_hot(batch.y, 10).float().reshape(steps, 32, 10)
+    frozen = Frozen(x, y, torch.full((steps,), lr), torch.full((steps,), 0.5), "fixed")
+    inner = parse(TEXT, [f"inner.optimiser={optimiser}"]).inner.model_dump(mode="json")
+    write(path, frozen, Description("digits", (0.0,), (1.0,), inner, ("linear",), "full"), config=dump(parse(TEXT)))
+    return path
+
+
+def begin(directory: Path, *overrides: str) -> tuple[Config, RunDirectory]:
+    config = configured(directory, *overrides)
+    return config, claim(config, "search")
+
+
+def campaign(directory: Path, *overrides: str) -> SearchReport:
+    config, run = begin(directory, *overrides)
+    return run_search(config, run, directory / "curriculum.h5")
+
+
+if __name__ == "__main__":
+    campaign(Path(sys.argv[1]), *sys.argv[2:])

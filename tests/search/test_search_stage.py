@@ -1,0 +1,165 @@
+"""The search on digits: equal digests however it is cut, one row an evaluation, failures as rows, errors in words."""
+
+import multiprocessing
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from search_campaign import begin, campaign, curriculum
+
+from gtn_hpc.core.errors import ConfigError, DataError, Requeue, RunError, StorageError
+from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.scores import comparing
+from gtn_hpc.scores.opened import open as open_scores
+from gtn_hpc.scores.replay import read_journals
+from gtn_hpc.search.novelty import SpaceExhausted
+from gtn_hpc.search.stage import Watch, run_search
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def directory(path: Path, **options: object) -> Path:
+    path.mkdir(parents=True)
+    curriculum(path / "curriculum.h5", **options)  # type: ignore[arg-type]
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    place = directory(tmp_path_factory.mktemp("undisturbed") / "a")
+    campaign(place)
+    return RunDirectory(place / "campaign")
+
+
+def test_the_tables_hold_every_replica_with_its_history(undisturbed: RunDirectory) -> None:
+    with open_scores(undisturbed.scores) as tables:
+        assert len(tables.scores) == 10
+        assert tables.scores.arch.nunique() == len(tables.architectures) == 5
+        assert set(tables.scores.status) == {"ok"}
+        assert set(tables.scores.fidelity) == {3}
+        assert sorted(tables.asks.order) == list(range(5))
+        assert len(tables.certificate) == 4
+        assert set(tables.certificate.steps) == {6}
+        curve = tables.curves[(tables.curves.table == "scores") & (tables.curves.key == tables.scores.key[0])]
+        assert sorted(curve.step) == [1, 2, 3]
+
+
+def test_the_same_search_again_has_the_same_digest(undisturbed: RunDirectory, tmp_path: Path) -> None:
+    campaign(directory(tmp_path / "b"))
+    assert comparing.digest(tmp_path / "b" / "campaign") == comparing.digest(undisturbed)
+
+
+def test_a_finished_search_scores_nothing_again(undisturbed: RunDirectory) -> None:
+    rows = len(read_journals(undisturbed.journal).scores)
+    report = campaign(undisturbed.path.parent)
+    assert len(read_journals(undisturbed.journal).scores) == rows
+    assert report.architectures == 5
+    assert report.best == tuple(sorted(report.best, key=lambda pair: -pair[1]))
+
+
+def test_killed_at_random_moments_and_started_again_it_is_the_same(undisturbed: RunDirectory, tmp_path: Path) -> None:
+    place, generator = directory(tmp_path / "killed"), random.Random(0)
+    journal = place / "campaign" / "journal"
+    acknowledged: set[str] = set()
+    killed = 0
+    for kill in (0, 1, 3, 5, 6, 8, 9):
+        process = multiprocessing.get_context("fork").Process(target=campaign, args=(place,))
+        process.start()
+        while len(read_journals(journal).scores) < kill and process.is_alive():
+            time.sleep(0.002)
+        time.sleep(generator.random() * 0.1)
+        acknowledged |= {score.key for score in read_journals(journal).scores}
+        process.kill()
+        process.join()
+        killed += process.exitcode == -signal.SIGKILL
+    assert killed >= 4
+    campaign(place)
+    assert acknowledged <= {score.key for score in read_journals(journal).scores}
+    assert comparing.digest(place / "campaign") == comparing.digest(undisturbed)
+    with open_scores(place / "campaign" / "scores.h5") as tables:
+        assert tables.scores.key.is_unique
+        assert tables.conflicts.empty
+
+
+def test_a_stopped_search_asks_for_a_requeue_and_goes_on(undisturbed: RunDirectory, tmp_path: Path) -> None:
+    place = directory(tmp_path / "stopped")
+    config, run = begin(place)
+    seen: list[object] = []
+    with pytest.raises(Requeue):
+        run_search(config, run, place / "curriculum.h5", Watch(outcome=seen.append, stop=lambda: len(seen) == 2))
+    assert len(read_journals(run.journal).scores) == 4
+    campaign(place)
+    assert comparing.digest(run) == comparing.digest(undisturbed)
+
+
+def test_a_grown_budget_keeps_what_was_scored(undisturbed: RunDirectory, tmp_path: Path) -> None:
+    place = directory(tmp_path / "grown")
+    campaign(place, "search.budget=2")
+    campaign(place, "search.budget=5")
+    assert comparing.digest(place / "campaign") == comparing.digest(undisturbed)
+    assert len(read_journals(place / "campaign" / "journal").scores) == 10
+
+
+def test_learners_that_diverge_are_rows(tmp_path: Path) -> None:
+    place = directory(tmp_path / "nan", lr=1e30)
+    report = campaign(place, "search.budget=2")
+    assert report.statuses == {"nan": 4}
+    assert report.best == ()
+    with open_scores(place / "campaign" / "scores.h5") as tables:
+        assert tables.scores.val_accuracy.isna().all()
+        assert len(tables.certificate) == 0
+
+
+def test_the_curriculum_brings_its_optimiser(tmp_path: Path) -> None:
+    first, second = directory(tmp_path / "sgd"), directory(tmp_path / "adam", optimiser="adam", lr=0.01)
+    for place in (first, second):
+        campaign(place, "search.budget=1", "search.certificate.fraction=0")
+    keys = [read_journals(place / "campaign" / "journal").scores[0].key for place in (first, second)]
+    assert keys[0] != keys[1]
+
+
+def test_proxies_are_columns(tmp_path: Path) -> None:
+    place = directory(tmp_path / "proxies")
+    campaign(place, "search.budget=2", "search.proxies=[synflow,jacobian_covariance]", "search.certificate.fraction=0")
+    with open_scores(place / "campaign" / "scores.h5") as tables:
+        assert tables.scores.synflow.notna().all()
+        assert (tables.scores.jacobian_covariance < 0).all()
+
+
+def test_a_curriculum_of_other_images_is_refused(tmp_path: Path) -> None:
+    place = directory(tmp_path / "other", side=12)
+    with pytest.raises(DataError, match="1x12x12 in 10 classes; the image set digits has 1x8x8"):
+        campaign(place)
+    assert not read_journals(place / "campaign" / "journal").scores
+
+
+def test_more_steps_than_the_curriculum_has_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"search.steps is 9, but .* has 3 steps"):
+        campaign(directory(tmp_path / "steps"), "search.steps=9")
+
+
+def test_another_curriculum_under_the_same_run_is_refused(tmp_path: Path) -> None:
+    place = directory(tmp_path / "changed")
+    campaign(place, "search.budget=1", "search.certificate.fraction=0")
+    curriculum(place / "curriculum.h5", lr=0.2)
+    with pytest.raises(RunError, match="were made with the curriculum"):
+        campaign(place, "search.budget=2", "search.certificate.fraction=0")
+
+
+def test_a_missing_curriculum_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"curriculum.h5"):
+        campaign(tmp_path)
+
+
+def test_a_space_smaller_than_the_budget_keeps_its_scores(tmp_path: Path) -> None:
+    place = directory(tmp_path / "small")
+    with pytest.raises(SpaceExhausted, match="2 architectures are known"):
+        campaign(place, "search.space.widths=[[4,5],[4,6],[4,5]]", "search.replicas=1")
+    with open_scores(place / "campaign" / "scores.h5") as tables:
+        assert len(tables.scores) == 2

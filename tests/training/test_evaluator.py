@@ -1,0 +1,164 @@
+"""The evaluator: a longer run goes on equally, failures are rows, and only the validation split is looked at."""
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from gtn_hpc.config import Config, parse
+from gtn_hpc.core.records import Architecture
+from gtn_hpc.core.streams import torch_generator
+from gtn_hpc.curriculum.file import Description, read, write
+from gtn_hpc.curriculum.frozen import Frozen
+from gtn_hpc.data import load
+from gtn_hpc.training.evaluator import Evaluator
+from gtn_hpc.training.header import read_header
+from gtn_hpc.training.request import Request
+from gtn_hpc.training.setting import Setting
+
+TEXT = """
+run: {name: evaluator}
+data: {train: 400}
+search: {space: {name: nao_cell, cells: 1, filters: 2, nodes: 2}, score_at: [1, 3]}
+final: {recipe: {lr: 0.1, batch: 32, crop: 1}}
+"""
+
+
+def frozen(config: Config, order: str = "fixed", steps: int = 5) -> Frozen:
+    splits = load(config.data, seed=0)
+    batch = splits.train.sample(steps * 16, torch_generator(0, "test"))
+    x, y = batch.x.reshape(steps, 16, 1, 8, 8), F.one_hot(batch.y, 10).float().reshape(steps, 16, 10)
+    return Frozen(x, y, torch.full((steps,), 0.05), torch.full((steps,), 0.5), order)  # type: ignore[arg-type]
+
+
+def evaluator(path: Path, *overrides: str, order: str = "fixed") -> Evaluator:
+    config = parse(TEXT, overrides)
+    inner = config.inner.model_dump(mode="json")
+    write(path, frozen(config, order), Description("digits", (0.0,), (1.0,), inner, (), "full"), config="")
+    return Evaluator(Setting(config, path, read_header(path, config.inner)))
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Evaluator:
+    torch.set_num_threads(1)
+    return evaluator(tmp_path_factory.mktemp("evaluator") / "c.h5")
+
+
+@pytest.fixture(scope="module")
+def arch(scored: Evaluator) -> Architecture:
+    return scored.space.canonical(scored.space.sample(np.random.default_rng(0)))
+
+
+def test_a_shorter_run_is_the_beginning_of_a_longer_one(scored: Evaluator, arch: Architecture) -> None:
+    whole, part = scored.evaluate(Request(arch, 5)), scored.evaluate(Request(arch, 3))
+    assert sorted(whole.curve) == [1, 3, 5]
+    assert sorted(part.curve) == [1, 3]
+    assert part.val_accuracy == whole.curve[3]
+    assert whole.val_accuracy == whole.curve[5]
+    assert part.key != whole.key
+
+
+def test_replicas_differ_and_each_repeats(scored: Evaluator, arch: Architecture) -> None:
+    first, again, other = (scored.evaluate(Request(arch, 2, replica)) for replica in (0, 0, 1))
+    assert (first.key, first.val_accuracy, first.val_loss) == (again.key, again.val_accuracy, again.val_loss)
+    assert other.key != first.key
+    assert other.val_loss != first.val_loss
+
+
+def test_another_process_gets_the_record_and_finds_the_same(scored: Evaluator, arch: Architecture) -> None:
+    content = pickle.dumps(scored)
+    assert len(content) < 20_000
+    again = pickle.loads(content).evaluate(Request(arch, 2))
+    assert again.val_loss == scored.evaluate(Request(arch, 2)).val_loss
+
+
+def test_the_row_says_what_was_measured(scored: Evaluator, arch: Architecture) -> None:
+    row = scored.evaluate(Request(arch, 2, parent="p", ask=7))
+    assert (row.parent, row.ask, row.fidelity, row.status) == ("p", 7, 2, "ok")
+    assert row.params == scored.space.params(arch)
+    assert row.flops == scored.space.flops(arch)
+    assert row.peak_bytes > 2**20
+    assert row.seconds > 0
+
+
+def test_only_the_validation_split_is_looked_at(scored: Evaluator, arch: Architecture) -> None:
+    splits = scored.room.splits
+    blind = Evaluator(scored.setting)
+    wrong = replace(splits.test, labels=(splits.test.labels + 1) % 10)
+    blind.__dict__["room"] = replace(scored.room, splits=replace(splits, test=wrong, train=wrong))
+    assert blind.evaluate(Request(arch, 2)).val_loss == scored.evaluate(Request(arch, 2)).val_loss
+
+
+def test_real_data_has_any_number_of_steps_and_its_own_keys(scored: Evaluator, arch: Architecture) -> None:
+    real = scored.evaluate(Request(arch, 60, source="real"))
+    assert real.status == "ok"
+    assert real.val_accuracy > scored.evaluate(Request(arch, 1)).val_accuracy
+    assert scored.evaluate(Request(arch, 5, source="real")).key != scored.evaluate(Request(arch, 5)).key
+
+
+def test_a_curriculum_in_random_order_is_another_pass_for_each_replica(tmp_path: Path, arch: Architecture) -> None:
+    shuffled = evaluator(tmp_path / "c.h5", order="all")
+    episodes = [shuffled._episode(Request(arch, 5, replica)) for replica in (0, 0, 1)]
+    images = [episode.batch(0).x for episode in episodes]
+    assert torch.equal(images[0], images[1])
+    assert not torch.equal(images[0], images[2])
+
+
+@pytest.mark.parametrize("precision", ["float64", "bf16"])
+def test_other_precisions_score_nearly_alike(
+    precision: str, tmp_path: Path, scored: Evaluator, arch: Architecture
+) -> None:
+    other = evaluator(tmp_path / "c.h5", f"run.precision={precision}")
+    found, expected = (e.evaluate(Request(arch, 1)) for e in (other, scored))
+    assert found.status == "ok"
+    assert found.key != expected.key
+
+
+class Failing(Evaluator):
+    """Fails inside the training, as a broken operation or an allocator does."""
+
+    def _learner(self, request: Request) -> None:  # type: ignore[override]
+        raise RuntimeError(("DefaultCPUAllocator: can't allocate memory", "no such operation")[request.replica])
+
+
+def test_what_goes_wrong_inside_is_a_status(scored: Evaluator, arch: Architecture) -> None:
+    failing = Failing(scored.setting)
+    failing.__dict__["room"] = scored.room
+    oom, error = failing.evaluate(Request(arch, 2)), failing.evaluate(Request(arch, 2, replica=1))
+    assert (oom.status, error.status) == ("oom", "error")
+    assert "no such operation" in error.detail
+    assert np.isnan(error.val_accuracy)
+
+
+def test_a_large_loss_counts_as_diverged(
+    scored: Evaluator, arch: Architecture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gtn_hpc.training.evaluator.DIVERGED", 0.1)
+    row = scored.evaluate(Request(arch, 2))
+    assert row.status == "diverged"
+    assert np.isnan(row.val_loss)
+    assert sorted(row.curve) == [1, 2]
+
+
+def test_the_header_is_that_of_the_file(scored: Evaluator, tmp_path: Path) -> None:
+    path = scored.setting.curriculum
+    file, header = read(path), read_header(path, scored.config.inner)
+    assert (header.image, header.classes, header.steps) == (file.image, file.classes, 5)
+    assert header.digest == file.digest
+    assert header.inner == scored.config.inner
+
+
+def test_a_foreign_curriculum_without_attributes_has_the_same_digest(scored: Evaluator, tmp_path: Path) -> None:
+    from gtn_hpc import storage
+
+    path = scored.setting.curriculum
+    values = {name: storage.Column(v) for name, v in storage.read(path, "/", ["x", "y", "lr", "momentum"]).items()}
+    foreign = tmp_path / "foreign.h5"
+    storage.write(foreign, {"/": values}, {"order": "fixed"}, schema=storage.Schema("curriculum", 1), config="")
+    header = read_header(foreign, scored.config.inner)
+    assert header.digest == read_header(path, scored.config.inner).digest
+    assert header.inner == scored.config.inner
