@@ -8,6 +8,7 @@ that differ from the kept ones go to the table `conflicts`.
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -47,13 +48,21 @@ def from_rows(rows: Iterable[Plain]) -> Tables:
 
 
 def _columns(table: Table, rows: Sequence[Plain]) -> Columns:
-    columns = {}
-    for name, kind in table.columns.items():
-        default = "" if kind is str else DEFAULTS[kind]
-        columns[name] = ENCODE[kind]([row.get(name, default) for row in rows])
+    values = _transposed(table, rows)
+    columns = {name: ENCODE[kind](values[name]) for name, kind in table.columns.items()}
     for name in sorted({name for row in rows if "extra" in row for name in row["extra"]}):
         columns[name] = ENCODE[float]([row.get("extra", {}).get(name) for row in rows])
     return columns
+
+
+def _transposed(table: Table, rows: Sequence[Plain]) -> dict[str, Sequence[Any]]:
+    """The rows' values by column; rows of older versions may lack some."""
+    try:
+        columns = zip(*map(itemgetter(*table.columns), rows), strict=True)
+        return dict(zip(table.columns, columns, strict=True)) if rows else {name: [] for name in table.columns}
+    except KeyError:
+        defaults = {name: "" if kind is str else DEFAULTS[kind] for name, kind in table.columns.items()}
+        return {name: [row.get(name, default) for row in rows] for name, default in defaults.items()}
 
 
 def length(columns: Columns) -> int:

@@ -1,0 +1,7 @@
+"""Statistics of few numbers, each with its interval: rank correlations, means, paired differences."""
+
+from gtn_hpc.stats.correlation import kendall, spearman, spearman_difference
+from gtn_hpc.stats.estimate import Estimate
+from gtn_hpc.stats.means import mean, paired_difference
+
+__all__ = ["Estimate", "kendall", "mean", "paired_difference", "spearman", "spearman_difference"]

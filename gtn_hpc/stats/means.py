@@ -1,0 +1,64 @@
+"""Means and paired differences with intervals."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from gtn_hpc.stats.estimate import Array, Estimate, finite, notes, nothing
+from gtn_hpc.stats.resampling import interval
+
+
+def mean(
+    sample: ArrayLike,
+    *,
+    level: float = 0.95,
+    method: Literal["t", "percentile", "bca"] = "t",
+    rng: np.random.Generator | None = None,
+    resamples: int = 10_000,
+) -> Estimate:
+    """The mean with Student's interval, or with a bootstrap interval, which needs `rng`.
+
+    A single point has a mean without an interval; equal points have an interval of length zero, and the note says so.
+    """
+    (values,), told = finite(sample)
+    if len(values) < 2:
+        why = "one point has no interval" if len(values) else "no points"
+        value = float(values[0]) if len(values) else np.nan
+        return Estimate(value, np.nan, np.nan, len(values), notes(told, why), level)
+    average = float(values.mean())
+    if np.ptp(values) == 0:
+        return Estimate(average, average, average, len(values), notes(told, "all points are equal"), level)
+    if method == "t":
+        low, high = _student(values, level)
+        return Estimate(average, low, high, len(values), told, level)
+    if rng is None:
+        raise ValueError("A bootstrap interval needs a random generator: rng=numpy.random.default_rng(seed).")
+    low, high, lost = interval(
+        lambda counts: counts @ values / counts.sum(axis=1), len(values), average,
+        rng=rng, resamples=resamples, level=level, method=method,
+    )  # fmt: skip
+    return Estimate(average, low, high, len(values), notes(told, lost), level)
+
+
+def paired_difference(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    level: float = 0.95,
+    method: Literal["t", "percentile", "bca"] = "t",
+    rng: np.random.Generator | None = None,
+    resamples: int = 10_000,
+) -> Estimate:
+    """The mean of `first - second`, point by point (the same learner under both), with the intervals of `mean`."""
+    (ours, theirs), told = finite(first, second)
+    if not len(ours):
+        return nothing(0, notes(told, "no points"), level)
+    found = mean(ours - theirs, level=level, method=method, rng=rng, resamples=resamples)
+    return Estimate(found.value, found.low, found.high, found.n, notes(told, found.note), level)
+
+
+def _student(values: Array, level: float) -> tuple[float, float]:
+    low, high = stats.t.interval(level, len(values) - 1, loc=values.mean(), scale=stats.sem(values))
+    return float(low), float(high)

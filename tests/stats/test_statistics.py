@@ -1,0 +1,171 @@
+"""Values equal SciPy's, intervals cover, ties and constants are told."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+
+from gtn_hpc import stats
+from gtn_hpc.stats.correlation import _kendall_of_counts, _spearman_of_counts
+from gtn_hpc.stats.resampling import _jackknife
+
+CORRELATIONS = {
+    "spearman": (stats.spearman, _spearman_of_counts, lambda a, b: scipy_stats.spearmanr(a, b).statistic),
+    "kendall": (stats.kendall, _kendall_of_counts, lambda a, b: scipy_stats.kendalltau(a, b).statistic),
+}
+both = pytest.mark.parametrize("name", CORRELATIONS)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@both
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=3, max_size=30), st.integers(0, 1000))
+def test_every_resample_equals_scipy_on_the_drawn_points(name, points, seed):
+    a, b = np.array(points, dtype=float).T
+    _, of_counts, reference = CORRELATIONS[name]
+    drawn = rng(seed).integers(len(a), size=(4, len(a)))
+    counts = np.array([np.bincount(row, minlength=len(a)) for row in drawn], dtype=float)
+    expected = [reference(a[row], b[row]) if np.ptp(a[row]) and np.ptp(b[row]) else np.nan for row in drawn]
+    np.testing.assert_allclose(of_counts(a, b)(counts), expected, atol=1e-12, rtol=0)
+
+
+@both
+@pytest.mark.parametrize("rounded", [None, 1])
+def test_value_equals_scipy(name, rounded):
+    a, b = rng(1).normal(size=(2, 200))
+    b = a + b
+    a, b = (a, b) if rounded is None else (a.round(rounded), b.round(rounded))
+    function, _, reference = CORRELATIONS[name]
+    found = function(a, b, rng=rng(), resamples=200)
+    assert found.value == pytest.approx(reference(a, b), abs=1e-12)
+    assert found.low < found.value < found.high and found.n == 200
+    assert ("tied" in found.note) == (rounded is not None)
+
+
+@both
+def test_top_is_the_best_by_estimate(name):
+    a, b = rng(2).normal(size=(2, 60))
+    best = np.argsort(-a)[:30]
+    function, _, reference = CORRELATIONS[name]
+    found = function(a, b, rng=rng(), resamples=50, top=0.5)
+    assert found.n == 30 and found.value == pytest.approx(reference(a[best], b[best]), abs=1e-12)
+    with pytest.raises(ValueError, match="share of best points"):
+        function(a, b, rng=rng(), top=0)
+
+
+@both
+@pytest.mark.parametrize("method", ["percentile", "bca"])
+def test_interval_equals_scipys_bootstrap(name, method):
+    a, b = rng(3).normal(size=(2, 40))
+    b = b + a
+    function, _, reference = CORRELATIONS[name]
+    ours = function(a, b, rng=rng(4), resamples=4000, method=method)
+    theirs = scipy_stats.bootstrap(
+        (a, b), reference, paired=True, vectorized=False, n_resamples=1500, method=method, random_state=rng(5)
+    ).confidence_interval
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.05)
+    again = function(a, b, rng=rng(4), resamples=4000, method=method)
+    assert again == ours
+
+
+def test_jackknife_leaves_one_out():
+    a, b = rng(6).normal(size=(2, 12))
+    expected = [scipy_stats.spearmanr(np.delete(a, i), np.delete(b, i)).statistic for i in range(12)]
+    np.testing.assert_allclose(_jackknife(_spearman_of_counts(a, b), 12), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["percentile", "bca"])
+@both
+def test_correlation_intervals_cover_at_the_stated_rate(name, method):
+    function, rho, repeats = CORRELATIONS[name][0], 0.6, 200
+    truth = 6 / np.pi * np.arcsin(rho / 2) if name == "spearman" else 2 / np.pi * np.arcsin(rho)
+    draws = rng(7)
+    points = draws.multivariate_normal([0, 0], [[1, rho], [rho, 1]], size=(repeats, 60))
+    found = [function(*sample.T, rng=draws, resamples=300, level=0.9, method=method) for sample in points]
+    covered = np.mean([item.low <= truth <= item.high for item in found])
+    assert 0.83 <= covered <= 0.96
+
+
+@pytest.mark.parametrize("method", ["t", "percentile", "bca"])
+def test_mean_intervals_cover_at_the_stated_rate(method):
+    draws = rng(8)
+    samples = draws.normal(2.0, 1.0, size=(300, 40))
+    found = [stats.mean(sample, level=0.9, method=method, rng=draws, resamples=300) for sample in samples]
+    assert 0.84 <= np.mean([item.low <= 2.0 <= item.high for item in found]) <= 0.95
+
+
+def test_student_intervals_equal_scipy():
+    a, b = rng(9).normal(size=(2, 25))
+    found = stats.paired_difference(a, b, level=0.95)
+    expected = scipy_stats.ttest_rel(a, b).confidence_interval(0.95)
+    assert found.value == pytest.approx((a - b).mean(), abs=1e-12)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    low, high = scipy_stats.t.interval(0.9, 24, loc=a.mean(), scale=scipy_stats.sem(a))
+    assert stats.mean(a, level=0.9) == stats.Estimate(a.mean(), low, high, 25, "", 0.9)
+
+
+def test_pairing_removes_what_learners_share():
+    learner = rng(10).normal(size=50)
+    first, second = learner + 0.1 + 0.01 * rng(11).normal(size=50), learner
+    assert stats.paired_difference(first, second).low > 0.09
+    bootstrap = stats.paired_difference(first, second, method="bca", rng=rng(), resamples=500)
+    assert bootstrap.low > 0.09 and bootstrap.high < 0.11
+
+
+def test_difference_of_correlations_is_told_on_the_same_points():
+    truth = rng(12).normal(size=80)
+    good, bad = truth + 0.3 * rng(13).normal(size=80), rng(14).normal(size=80)
+    found = stats.spearman_difference(good, bad, truth, rng=rng(), resamples=500)
+    expected = scipy_stats.spearmanr(good, truth).statistic - scipy_stats.spearmanr(bad, truth).statistic
+    assert found.value == pytest.approx(expected, abs=1e-12) and found.low > 0.4
+    same = stats.spearman_difference(good, good, truth, rng=rng(), resamples=100)
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    assert "ranks nothing" in stats.spearman_difference(good, np.ones(80), truth, rng=rng()).note
+
+
+@both
+@pytest.mark.parametrize(
+    ("a", "b", "note"),
+    [
+        ([1, 1, 1, 1], [1, 2, 3, 4], "the estimate is the same for all points"),
+        ([1, 2, 3, 4], [5, 5, 5, 5], "the truth is the same for all points"),
+        ([1, 2], [1, 2], "2 points are too few"),
+        ([], [], "0 points are too few"),
+        ([1, np.nan, 3, np.inf], [1, 2, 3, 4], "2 points without a finite number left out; 2 points are too few"),
+    ],
+)
+def test_what_cannot_be_ranked_is_told(name, a, b, note):
+    found = CORRELATIONS[name][0](a, b, rng=rng())
+    assert np.isnan([found.value, found.low, found.high]).all() and note in found.note
+    assert str(found).startswith("none (")
+
+
+@both
+def test_resamples_without_spread_are_told(name):
+    found = CORRELATIONS[name][0]([1, 1, 1, 2], [1, 2, 3, 4], rng=rng(), resamples=400)
+    assert "resamples had no value" in found.note and "3 of 4 values of the estimate are tied" in found.note
+    assert found.low <= found.value <= found.high
+
+
+def test_means_of_few_or_equal_points():
+    assert np.isnan(stats.mean([]).value) and stats.mean([]).note == "no points"
+    one = stats.mean([3.0])
+    assert one.value == 3 and np.isnan(one.low) and "one point" in one.note
+    equal = stats.mean([2.0, 2.0, np.nan])
+    assert (equal.value, equal.low, equal.high, equal.n) == (2, 2, 2, 2)
+    assert equal.note == "1 points without a finite number left out; all points are equal"
+    assert stats.paired_difference([], []).note == "no points"
+    with pytest.raises(ValueError, match="random generator"):
+        stats.mean([1.0, 2.0], method="bca")
+    with pytest.raises(ValueError, match="lengths"):
+        stats.paired_difference([1.0], [1.0, 2.0])
+
+
+def test_bca_falls_back_where_its_correction_does_not_exist():
+    found = stats.spearman([1, 2, 3, 4, 5], [1, 2, 3, 4, 5], rng=rng(), resamples=200, method="bca")
+    assert (found.value, found.low, found.high) == (pytest.approx(1), pytest.approx(1), pytest.approx(1))
+    assert str(found) == "1.000 [1.000, 1.000]"
