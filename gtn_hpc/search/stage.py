@@ -17,7 +17,7 @@ from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.replay import Journals, read_journals
 from gtn_hpc.search.algorithm import Outcome
 from gtn_hpc.search.algorithms import make_algorithm
-from gtn_hpc.search.certificate import stratified
+from gtn_hpc.search.certificate import Certificate, certify, stratified, truths_of
 from gtn_hpc.search.ledger import JournalLedger, events
 from gtn_hpc.search.loop import search
 from gtn_hpc.search.study import Study, Terms
@@ -40,12 +40,14 @@ class Watch:
 
 @dataclass(frozen=True)
 class SearchReport:
-    """`architectures` distinct ones scored, how many rows have which status, the best ones, and the last fold."""
+    """`architectures` distinct ones scored, how many rows have which status, estimates from the best down, the
+    correlation with real data (`certificate`, over `certified` architectures), and the last fold."""
 
     architectures: int
     statuses: Mapping[str, int]
     best: tuple[tuple[str, float], ...]
     certified: int
+    certificate: Certificate
     folded: FoldReport
 
 
@@ -72,7 +74,10 @@ def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch
         folded = fold(run)
     if watch.stop():
         raise Requeue("The search was stopped.", remedy="Start it again: it goes on where it was.")
-    return _report(read_journals(run.journal), folded)
+    report = _report(config, read_journals(run.journal), folded)
+    certificate = report.certificate.to_json()
+    run.update_state("search", architectures=report.architectures, certificate=certificate, done=True)
+    return report
 
 
 def _setting(config: Config, curriculum: Path) -> Setting:
@@ -137,13 +142,15 @@ def _certify(config: Config, run: RunDirectory, setting: Setting, pool: Pool[Req
         watch.truth(score)
 
 
-def _report(journals: Journals, folded: FoldReport) -> SearchReport:
+def _report(config: Config, journals: Journals, folded: FoldReport) -> SearchReport:
     rows = {score.key: score for score in journals.scores}.values()
-    found = estimates(rows)
+    found, steps = estimates(rows), config.search.certificate.steps
+    truths = truths_of(journals.certificates, steps)
     return SearchReport(
         architectures=len({score.arch for score in rows}),
         statuses=Counter(score.status for score in rows),
         best=tuple((arch, found[arch]) for arch in ranked(found)),
-        certified=len({row.arch for row in journals.certificates}),
+        certified=len(truths),
+        certificate=certify(found, truths, steps, config.run.seed),
         folded=folded,
     )

@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 from gtn_hpc.config.searching import Certificate
-from gtn_hpc.search.certificate import stratified
+from gtn_hpc.scores.rows import CertificateRow
+from gtn_hpc.search.certificate import certify, stratified, truths_of
 
 ESTIMATES = {f"arch{number:02d}": number / 100 for number in range(40)}
 
@@ -36,3 +37,26 @@ def test_the_size_of_the_sample(fraction: float, minimum: int, size: int) -> Non
 
 def test_nothing_to_certify() -> None:
     assert stratified({}, Certificate(), seed=0) == []
+
+
+def row(arch: str, accuracy: float, replica: int = 0, steps: int = 9, source: str = "truth") -> CertificateRow:
+    return CertificateRow(f"{arch}/{replica}/{steps}", arch, source, replica, steps, accuracy, 1.0, "ok", 0.0)
+
+
+def test_a_truth_is_the_mean_of_its_replicas_at_the_steps_asked_for() -> None:
+    rows = [row("a", 0.5), row("a", 0.7, 1), row("a", 0.5), row("a", 0.9, steps=99), row("b", float("nan"))]
+    assert truths_of([*rows, row("c", 0.1, source="untrained")], steps=9) == {"a": pytest.approx(0.6)}
+
+
+def test_the_certificate_ranks_what_has_both_numbers() -> None:
+    truths = {arch: -value for arch, value in list(ESTIMATES.items())[:20]} | {"other": 1.0}
+    certificate = certify(ESTIMATES, truths, steps=9, seed=0)
+    assert certificate.spearman.value == certificate.kendall.value == -1.0
+    assert (certificate.spearman.n, certificate.top_half.n) == (20, 10)
+    assert certificate.to_json()["spearman"]["value"] == -1.0
+
+
+def test_a_certificate_over_nothing_says_why() -> None:
+    certificate = certify(ESTIMATES, {}, steps=9, seed=0)
+    assert certificate.to_json()["spearman"]["value"] is None
+    assert "too few" in certificate.spearman.note
