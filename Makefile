@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'gtn_hpc needs Python 3.11 or later: make PYTHON=...'; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv || { echo 'Python lacks venv: apt-get install python3-venv'; exit 1; }
 	@echo 'Installing into .venv (a few minutes the first time)'
-	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,bench,test,lint]'
+	@$(BIN)/pip install -qq --constraint constraints.txt --editable '.[all,bench,test,lint]'
 	@touch $@
 
 demo: venv  ## digits: teach, search, train the winner, report

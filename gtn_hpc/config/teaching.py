@@ -139,7 +139,9 @@ class Meta(Section):
     keep: int = Field(3, ge=1, description="checkpoints that are kept")
     log_every: int = Field(10, ge=1, description="meta-iterations between logged events")
     images_every: int = Field(200, ge=1, description="meta-iterations between TensorBoard images")
-    max_refused: int = Field(10, ge=1, description="meta-iterations in a row with a non-finite gradient before stopping")
+    max_refused: int = Field(
+        10, ge=1, description="meta-iterations in a row with a non-finite gradient before stopping"
+    )
     reduction: Literal["fast", "ordered"] = Field("fast", description="ordered: bit-identical for any number of ranks")
 
 
