@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from gtn_hpc import storage
-from gtn_hpc.core.errors import StorageError
+from gtn_hpc.core.errors import DataError, StorageError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.curriculum.base import Order
 from gtn_hpc.curriculum.frozen import Frozen
@@ -128,6 +128,20 @@ def read(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = to
         arm=str(attributes.get("arm", "unknown")),
     )
     return CurriculumFile(path, frozen.to(device, dtype), digest, description, config, environment)
+
+
+def require_fit(taught: CurriculumFile, image: ImageShape, classes: int, name: str) -> None:
+    """Passes where the curriculum shows images as those of the image set `name`.
+
+    Raises:
+        DataError: they have another size, or other classes.
+    """
+    if (taught.image, taught.classes) != (image, classes):
+        raise DataError(
+            f"The curriculum {taught.path} shows images of {taught.image} in {taught.classes} classes; "
+            f"the image set {name} has {image} in {classes}.",
+            remedy="Take a curriculum that was taught on this image set, or its own set (data.name).",
+        )
 
 
 def _check(path: Path, columns: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:

@@ -1,12 +1,13 @@
-"""From a frozen teacher to a curriculum file that explains itself."""
+"""From a frozen teacher to a curriculum file that explains itself, and back to how good it was."""
 
 from pathlib import Path
 
+from gtn_hpc import storage
 from gtn_hpc.config import Config, dump
 from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import Splits
-from gtn_hpc.meta.evaluation import Evaluation
+from gtn_hpc.meta.evaluation import Control, Evaluation
 from gtn_hpc.storage import Column
 
 
@@ -24,6 +25,23 @@ def export(
     )
     columns, attributes = ({}, {}) if evaluation is None else _told(evaluation)
     file.write(path, frozen, description, config=dump(config), dtype=dtype, evaluation=columns, attributes=attributes)
+
+
+def read_evaluation(path: Path) -> Evaluation | None:
+    """What `export` wrote about the accuracy of the curriculum at `path`; None where it was not measured."""
+    with storage.open_file(path, file.SCHEMA) as opened:
+        if "evaluation" not in opened.groups:
+            return None
+        columns, attributes = opened.read("evaluation"), opened.attributes
+    control = None
+    if "real_data" in columns:
+        control = Control(
+            lr=float(attributes["control_lr"]),
+            momentum=float(attributes["control_momentum"]),
+            statistics=str(attributes["control_statistics"]),
+            accuracy=columns["real_data"],
+        )
+    return Evaluation(str(attributes["evaluation_split"]), columns["teacher"], control)
 
 
 def _told(evaluation: Evaluation) -> tuple[dict[str, Column], dict[str, str | float | int]]:

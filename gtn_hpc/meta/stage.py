@@ -13,20 +13,24 @@ from gtn_hpc.cluster.communicator import Communicator
 from gtn_hpc.cluster.connect import Connection
 from gtn_hpc.config import Config, dump
 from gtn_hpc.config.claim import claim
-from gtn_hpc.core.errors import GtnError, Requeue
+from gtn_hpc.core.errors import GtnError, Requeue, StorageError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.core.streams import torch_generator
+from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.frozen import Frozen, freeze
 from gtn_hpc.inner.build import make_engine
 from gtn_hpc.meta.evaluation import Evaluation, evaluate_teacher, final_accuracies
 from gtn_hpc.meta.events import Evaluated, Event, Noted, Observer, Resumed
-from gtn_hpc.meta.export import export
+from gtn_hpc.meta.export import export, read_evaluation
 from gtn_hpc.meta.loop import Loop
 from gtn_hpc.meta.outer import Outer
 from gtn_hpc.meta.record import EventRecorder, TensorBoard
 from gtn_hpc.meta.setup import Classroom, prepare
 
 Result = TypeVar("Result")
+
+JUDGING = 24 * 3600.0
+"""Seconds that the other ranks wait while the first one judges the teacher."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,7 @@ def train(config: Config, connection: Connection, observers: Sequence[Observer] 
     with StopFlag() as stop:
         done = session.teach(stop)
     if done < config.meta.iterations:
+        communicator.barrier("the last checkpoint")
         raise Requeue(
             f"Stopped by {stop.reason or 'another rank'} after {done} of {config.meta.iterations} meta-iterations.",
             remedy="Start the same command again: it goes on from there.",
@@ -89,22 +94,33 @@ class Session:
         return Loop(self.room, engine, self.outer, self.communicator, self.observe, between).run(start)
 
     def finish(self) -> Taught:
-        """Freezes the teacher, evaluates it on fresh learners and writes the curriculum file, on rank 0."""
-        config, frozen = self.room.config, self.frozen()
-        evaluation = None
+        """Freezes the teacher and, on rank 0, sees to the curriculum file and what fresh learners make of it."""
+        frozen, evaluation = self.frozen(), None
         if self.communicator.rank == 0:
-            evaluation = evaluate_teacher(
-                config,
-                frozen,
-                self.room.splits,
-                learners=config.evaluate.learners,
-                real_data=config.evaluate.real_data.enabled,
-            )
-            export(self.run.curriculum, config, self.room.splits, frozen, evaluation)
+            evaluation = self._judged_before(frozen) or self._judge(frozen)
             accuracy = float(evaluation.teacher[:, -1].mean())
-            self.run.update_state("train", status="done", iteration=config.meta.iterations, accuracy=accuracy)
-        self.communicator.barrier("curriculum written")
+            self.run.update_state("train", status="done", iteration=self.room.config.meta.iterations, accuracy=accuracy)
+        self.communicator.barrier("curriculum written", timeout=JUDGING)
         return Taught(self.run, frozen, evaluation)
+
+    def _judge(self, frozen: Frozen) -> Evaluation:
+        """Evaluates fresh learners and writes the curriculum file."""
+        config, section = self.room.config, self.room.config.evaluate
+        self.observe(Noted(f"judging the teacher by {section.learners} fresh learners"))
+        evaluation = evaluate_teacher(
+            config, frozen, self.room.splits, learners=section.learners, real_data=section.real_data.enabled
+        )
+        export(self.run.curriculum, config, self.room.splits, frozen, evaluation)
+        return evaluation
+
+    def _judged_before(self, frozen: Frozen) -> Evaluation | None:
+        """What an earlier start wrote of just this curriculum."""
+        try:
+            if file.read(self.run.curriculum).digest == frozen.digest():
+                return read_evaluation(self.run.curriculum)
+        except StorageError:
+            pass
+        return None
 
     def frozen(self) -> Frozen:
         return freeze(self.room.teacher, torch_generator(self.room.config.run.seed, "export"))

@@ -1,0 +1,47 @@
+"""All commands of `gtn`, and its start."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from gtn_hpc.cli import datasets, evaluate, export, settings, train
+from gtn_hpc.cli.failing import exit_code_of, interrupted
+
+DEBUG = "--debug"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command()(export.export)
+app.add_typer(datasets.group, name="data")
+app.command()(settings.config)
+
+
+@app.callback()
+def gtn(
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error; may stand anywhere.")] = False,
+) -> None:
+    """Generative Teaching Networks on clusters: teach, search architectures, train the winners, analyse.
+
+    CONFIG is a YAML file; KEY=VALUE after it takes the place of a setting. Every command explains itself with --help.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code: 0 done, 1 error, 2 usage or config, 75 wants a requeue."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command = typer.main.get_command(app)
+    rest = [argument for argument in given if argument != DEBUG]
+
+    def run() -> int:
+        code = command.main(rest, prog_name="gtn", standalone_mode=False)
+        return interrupted() if code == 130 else int(code or 0)
+
+    return exit_code_of(run, debug=DEBUG in given)

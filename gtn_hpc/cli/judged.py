@@ -1,0 +1,65 @@
+"""How good a teacher is, as numbers and as a table."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gtn_hpc.cli import console
+
+if TYPE_CHECKING:
+    from gtn_hpc.meta.evaluation import Evaluation
+
+
+def summary(evaluation: "Evaluation") -> dict[str, Any]:
+    """JSON-able: accuracies as fractions, of each side after the last step and in the mean after each step."""
+    from gtn_hpc.stats import paired_difference
+
+    found = {"split": evaluation.split, "learners": len(evaluation.teacher), "teacher": _side(evaluation.teacher)}
+    if control := evaluation.control:
+        chosen = {"lr": control.lr, "momentum": control.momentum, "statistics": control.statistics}
+        found["real_data"] = _side(control.accuracy) | chosen
+        found["difference"] = asdict(paired_difference(evaluation.teacher[:, -1], control.accuracy[:, -1]))
+    return found
+
+
+def _side(accuracies: Any) -> dict[str, Any]:
+    """Of accuracies [learners, T]."""
+    from gtn_hpc.stats import mean
+
+    last = accuracies[:, -1]
+    sd = float(np.std(last, ddof=1)) if len(last) > 1 else float("nan")
+    return asdict(mean(last)) | {"sd": sd, "after_step": accuracies.mean(axis=0).tolist()}
+
+
+def show(found: dict[str, Any]) -> None:
+    """The table of `summary`, and the mean accuracy after each step."""
+    real = found.get("real_data")
+    title = f"Accuracy in % of {found['learners']} never-seen learners on the {found['split']} split"
+    rows = [("the teacher", *_numbers(found["teacher"]))]
+    if real:
+        rows += [("real data", *_numbers(real)), ("difference, paired by learner", *_numbers(found["difference"]))]
+    console.table(title, ("taught by", "mean", "sd", "95 % interval"), rows)
+    steps = len(found["teacher"]["after_step"])
+    shown = sorted({round(step) for step in np.linspace(1, steps, min(steps, 10))})
+    sides = [("the teacher", found["teacher"]), *([("real data", real)] if real else [])]
+    console.table(
+        "Mean after inner step",
+        ("", *map(str, shown)),
+        [(name, *(f"{100 * side['after_step'][step - 1]:.1f}" for step in shown)) for name, side in sides],
+    )
+    if real:
+        console.say(
+            f"Real data at its best of the grid on validation: rate {real['lr']:g}, momentum {real['momentum']:g}, "
+            f"batch norm by the {real['statistics']} statistics."
+        )
+
+
+def _numbers(side: dict[str, Any]) -> tuple[str, str, str]:
+    spread = f"{100 * side['sd']:.2f}" if "sd" in side else ""
+    return f"{100 * side['value']:.2f}", spread, interval(side["low"], side["high"])
+
+
+def interval(low: float, high: float) -> str:
+    """Of fractions, in percent."""
+    return "" if np.isnan(low) else f"{100 * low:.2f} to {100 * high:.2f}"

@@ -1,0 +1,72 @@
+"""Progress with the time left: a bar on a terminal, a line now and then in a log."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from gtn_hpc.cli import console
+
+PERIOD = 10.0
+"""Seconds between two lines of a log."""
+
+
+class Meter:
+    """Counts up to `total`; silent where `shown` is false (ranks but the first)."""
+
+    def __init__(self, label: str, total: int, *, shown: bool = True) -> None:
+        self._label, self._total, self._shown = label, total, shown
+        self._console = console.err()
+        self._bar = _bar(self._console, label, total) if shown and self._console.is_terminal else None
+        self._began = self._said = time.monotonic()
+        self._first: int | None = None
+
+    def reach(self, done: int, text: str = "") -> None:
+        """`done` of the total are done; `text` says how it goes."""
+        if self._first is None:
+            self._first = done - 1
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done, text=text)
+        elif self._shown and (done == self._total or time.monotonic() - self._said >= PERIOD):
+            self._said = time.monotonic()
+            self._console.print(
+                f"{self._label} {done}/{self._total}  {text}  {self._left(done)}", markup=False, soft_wrap=True
+            )
+
+    def note(self, text: str) -> None:
+        """A message that stays."""
+        if self._shown:
+            (self._bar.console if self._bar is not None else self._console).print(text, markup=False, soft_wrap=True)
+
+    def _left(self, done: int) -> str:
+        elapsed = time.monotonic() - self._began
+        rate = (done - (self._first or 0)) / max(elapsed, 1e-9)
+        return f"{console.duration(elapsed)} gone, {console.duration((self._total - done) / rate)} left"
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _bar(where: Console, label: str, total: int) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}", markup=False),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    progress = Progress(*columns, console=where)
+    progress.add_task(label, total=total, text="")
+    return progress

@@ -1,0 +1,38 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gtn_hpc.core.errors import RunError
+from gtn_hpc.core.rundir import find
+
+ConfigFile = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="YAML file of the run, or a run directory.", show_default=False)
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="Settings that take the place of the file's.", show_default=False),
+]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or a name under --root.", show_default=False)]
+Root = Annotated[Path, typer.Option("--root", help="Where runs are looked up by name.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for machines.")]
+RUNS = Path("runs")
+
+
+def curriculum_of(named: str, root: Path = RUNS) -> Path:
+    """The curriculum file that is named: by its path, or by a run.
+
+    Raises:
+        RunError: there is no such run, or it has no curriculum yet.
+    """
+    if named.endswith((".h5", ".hdf5")) or Path(named).is_file():
+        return Path(named)
+    run = find(named, root)
+    if not run.curriculum.is_file():
+        raise RunError(
+            f"The run '{run.name}' in {run.path} has no curriculum.h5 yet.",
+            remedy=f"It is written when training ends: gtn train {run.path}",
+        )
+    return run.curriculum

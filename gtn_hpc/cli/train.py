@@ -1,0 +1,64 @@
+"""`gtn train`."""
+
+from pathlib import Path
+from typing import Any
+
+from gtn_hpc.cli import console, judged
+from gtn_hpc.cli.failing import crashes_go_to
+from gtn_hpc.cli.meter import Meter
+from gtn_hpc.cli.options import ConfigFile, Json, Overrides
+
+
+def train(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Meta-train a teacher, and write its curriculum.h5.
+
+    Goes on by itself from the last checkpoint of the run. Alone, or in parallel under torchrun, srun or mpiexec.
+
+    Example: gtn train configs/digits.yaml meta.iterations=500 run.name=short
+    """
+    from gtn_hpc.config import load
+
+    settings = load(config, overrides or ())
+    with crashes_go_to(Path(settings.run.root) / settings.run.name):
+        from gtn_hpc.cluster.connect import connect
+        from gtn_hpc.meta.stage import train as teach
+
+        connection = connect(settings.run.device)
+        leads = connection.communicator.rank == 0
+        with connection.communicator, Meter("teaching", settings.meta.iterations, shown=leads) as meter:
+            taught = teach(settings, connection, [watching(meter)])
+    if leads:
+        _show(taught, as_json)
+
+
+def watching(meter: Meter) -> Any:
+    """An observer of meta-training that moves the meter."""
+    from gtn_hpc.meta.events import Evaluated, Event, Iterated, Noted, Refused, Resumed
+
+    def observe(event: Event) -> None:
+        match event:
+            case Iterated():
+                meter.reach(event.iteration + 1, f"loss {event.loss:.3f}")
+            case Evaluated():
+                accuracy, sd = 100 * event.accuracy, 100 * event.sd
+                meter.note(
+                    f"after {event.iteration}: {event.learners} fresh learners reach {accuracy:.1f} % (sd {sd:.1f})"
+                )
+            case Refused():
+                meter.note(f"meta-iteration {event.iteration + 1}: the gradient is not finite; nothing was updated")
+            case Resumed():
+                meter.note(f"resumed after {event.iteration} meta-iterations")
+            case Noted():
+                meter.note(event.message)
+
+    return observe
+
+
+def _show(taught: Any, as_json: bool) -> None:
+    found = judged.summary(taught.evaluation)
+    if as_json:
+        places = {"run": taught.run.path, "curriculum": taught.run.curriculum, "digest": taught.frozen.digest()}
+        console.emit(places | {"evaluation": found})
+        return
+    judged.show(found)
+    console.say(f"Curriculum: {taught.run.curriculum}")

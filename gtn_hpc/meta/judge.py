@@ -1,0 +1,80 @@
+"""Judging a curriculum file, ours or anybody's, and writing it anew."""
+
+from pathlib import Path
+
+import torch
+
+from gtn_hpc.config import Config, parse
+from gtn_hpc.config.teaching import Inner
+from gtn_hpc.core.errors import UsageError
+from gtn_hpc.curriculum import file
+from gtn_hpc.curriculum.file import CurriculumFile
+from gtn_hpc.curriculum.frozen import Frozen
+from gtn_hpc.data import Splits, load
+from gtn_hpc.meta.evaluation import Evaluation, evaluate_teacher
+from gtn_hpc.meta.export import export, read_evaluation
+from gtn_hpc.meta.setup import DTYPES
+
+
+def config_of(taught: CurriculumFile) -> Config:
+    """The configuration of the run that made the file.
+
+    Raises:
+        UsageError: the file carries none.
+    """
+    if not taught.config.strip():
+        raise UsageError(
+            f"{taught.path} does not carry the configuration that it was made with.",
+            remedy="Name one with --config CONFIG: it says which images and which learners to judge it with.",
+        )
+    return parse(taught.config, where=f"The configuration in {taught.path}")
+
+
+def judge(
+    taught: CurriculumFile, config: Config, device: torch.device, *, learners: int, split: str, real_data: bool
+) -> Evaluation:
+    """Fresh learners of `config` on the curriculum with its own inner optimiser, beside the real-data control.
+
+    Raises:
+        DataError: the images of `config` are missing, or of another size than the curriculum's.
+    """
+    torch.set_num_threads(config.run.threads)
+    config, splits = _with_optimiser(config, taught), _images(config, taught, device)
+    frozen = taught.frozen.to(device, DTYPES[config.run.precision])
+    return evaluate_teacher(config, frozen, splits, learners=learners, split=split, real_data=real_data)
+
+
+def reencode(taught: CurriculumFile, path: Path, dtype: str, device: torch.device) -> None:
+    """Writes the curriculum to `path` with images of `dtype`; the accuracy stored is that of the rounded images.
+
+    The real-data control, which does not depend on the images, is taken over.
+    """
+    config = config_of(taught)
+    splits, before = _images(config, taught, device), read_evaluation(taught.path)
+    own = taught.frozen
+    lr, momentum = own.schedule.table()
+    rounded = Frozen(own.x.to(getattr(torch, dtype)).to(own.x.dtype), own.y, lr, momentum, own.order).to(device)
+    after = None
+    if before is not None:
+        config = _with_optimiser(config, taught)
+        found = evaluate_teacher(
+            config,
+            rounded.to(device, DTYPES[config.run.precision]),
+            splits,
+            learners=len(before.teacher),
+            split=before.split,
+            real_data=False,
+        )
+        after = Evaluation(found.split, found.teacher, before.control)
+    export(path, config, splits, rounded, after, dtype)
+
+
+def _images(config: Config, taught: CurriculumFile, device: torch.device) -> Splits:
+    splits = load(config.data, seed=config.run.seed, device=device, dtype=DTYPES[config.run.precision])
+    file.require_fit(taught, splits.shape, splits.classes, splits.name)
+    return splits
+
+
+def _with_optimiser(config: Config, taught: CurriculumFile) -> Config:
+    stated = taught.description.optimiser
+    return config.model_copy(update={"inner": Inner.model_validate(stated)}) if stated else config
