@@ -1,6 +1,5 @@
 """A learner whose parameters are one vector, so that storing, updating and comparing states are single operations."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -86,10 +85,33 @@ class FlatLearner:
         theta, after = self.learner.optimiser.update({THETA: gradient}, before, {THETA: state.theta}, hyper)
         return FlatState(theta[THETA], buffers, {k.partition(".")[0]: v for k, v in after.items()})
 
+    def gradient_between(self, before: FlatState, after: FlatState, hyper: Hyper) -> Tensor | None:
+        """The gradient that led from `before` to `after` where the optimiser's states tell it, else None."""
+        return self.learner.optimiser.gradient_between(before.optimiser, after.optimiser, hyper)
+
+    def pull_update(self, gradient: Tensor, state: FlatState, hyper: Hyper, cotangent: FlatState) -> "PulledUpdate":
+        """The vector-Jacobian product of `update`, by autograd: a few operations on vectors."""
+        named = {"gradient": gradient, "theta": state.theta, "lr": hyper.lr, "momentum": hyper.momentum}
+        leaves = {k: v.detach().requires_grad_() for k, v in (named | state.optimiser).items()}
+        with torch.enable_grad():
+            before = FlatState(leaves["theta"], {}, {k: leaves[k] for k in state.optimiser})
+            after = self.update(leaves["gradient"], before, {}, Hyper(leaves["lr"], leaves["momentum"]))
+        outputs = [after.theta, *(after.optimiser[k] for k in cotangent.optimiser)]
+        weights = [cotangent.theta, *cotangent.optimiser.values()]
+        found = torch.autograd.grad(outputs, list(leaves.values()), weights, materialize_grads=True)
+        of = dict(zip(leaves, found, strict=True))
+        rates = tuple(of[k] if v.requires_grad else None for k, v in zip(("lr", "momentum"), hyper, strict=True))
+        return PulledUpdate(of["gradient"], FlatState(of["theta"], {}, {k: of[k] for k in state.optimiser}), rates)
+
     def real_loss(self, theta: Tensor, buffers: Tensors, batch: Batch) -> Tensor:
         logits = evaluate(self.learner, LearnerState(self.params(theta), buffers, {}), batch.x)
         return F.cross_entropy(logits, batch.y)
 
 
-def inner_product(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
-    return torch.stack([(a * b).sum() for a, b in zip(left, right, strict=True)]).sum()
+@dataclass(frozen=True)
+class PulledUpdate:
+    """Cotangents of the gradient, of theta and the optimiser's state, and of rate and momentum (None: not asked)."""
+
+    gradient: Tensor
+    state: FlatState
+    hyper: tuple[Tensor | None, ...]

@@ -34,6 +34,10 @@ class InnerOptimiser(ABC):
     def update(self, gradient: Tensors, state: Tensors, params: Tensors, hyper: Hyper) -> Update:
         """Parameters and state after a step along `gradient`."""
 
+    def gradient_between(self, before: Tensors, after: Tensors, hyper: Hyper) -> Tensor | None:  # noqa: ARG002
+        """The gradient of the step between two states of a single vector, where they tell it exactly."""
+        return None
+
 
 class SGD(InnerOptimiser):
     """Heavy-ball momentum: v = m v + g, theta = theta - lr v."""
@@ -45,6 +49,9 @@ class SGD(InnerOptimiser):
         velocity = {k: hyper.momentum * state[f"velocity.{k}"] + g for k, g in gradient.items()}
         moved = {k: p - hyper.lr * velocity[k] for k, p in params.items()}
         return Update(moved, _named("velocity", velocity))
+
+    def gradient_between(self, before: Tensors, after: Tensors, hyper: Hyper) -> Tensor | None:
+        return after["velocity"] - hyper.momentum * before["velocity"]
 
 
 @dataclass(frozen=True)
