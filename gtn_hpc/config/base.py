@@ -4,6 +4,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """Frozen, refuses unknown keys, NaN and infinities, and numbers given as text."""
+    """Frozen; refuses unknown keys, NaN and infinities. Text for a number is refused where YAML is read, in `load`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
