@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gtn_hpc.cli import datasets, evaluate, export, settings, train
+from gtn_hpc.cli import datasets, evaluate, export, final, search, settings, stores, train
 from gtn_hpc.cli.failing import exit_code_of, interrupted
 
 DEBUG = "--debug"
@@ -20,6 +20,9 @@ app = typer.Typer(
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(export.export)
+app.command()(search.search)
+app.command()(final.final)
+app.add_typer(stores.group, name="scores")
 app.add_typer(datasets.group, name="data")
 app.command()(settings.config)
 

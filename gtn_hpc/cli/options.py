@@ -18,6 +18,8 @@ Overrides = Annotated[
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or a name under --root.", show_default=False)]
 Root = Annotated[Path, typer.Option("--root", help="Where runs are looked up by name.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for machines.")]
+Output = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="File to write.", show_default=False)]
+
 RUNS = Path("runs")
 
 

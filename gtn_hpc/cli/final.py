@@ -1,0 +1,84 @@
+"""`gtn final`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gtn_hpc.cli import console
+from gtn_hpc.cli.failing import crashes_go_to
+from gtn_hpc.cli.meter import Meter
+from gtn_hpc.cli.options import ConfigFile, Json, Overrides
+from gtn_hpc.cli.stopping import require_one_process, stoppable
+from gtn_hpc.core.rundir import RunDirectory
+
+if TYPE_CHECKING:
+    from gtn_hpc.config import Config
+    from gtn_hpc.final.winner import Winner
+    from gtn_hpc.scores import FinalRow
+
+
+def final(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    top_k: Annotated[
+        int | None, typer.Option(min=1, help="Train this many (default: final.top_k).", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train the best architectures of a search on real data.
+
+    The best epoch is chosen on validation; the test split is looked at once, at the end. Goes on by itself.
+
+    Example: gtn final configs/digits.yaml --top-k 3
+    """
+    from gtn_hpc.config import load
+    from gtn_hpc.config.claim import claim
+
+    require_one_process("gtn final")
+    settings = load(config, [*(overrides or ()), *([f"final.top_k={top_k}"] if top_k else [])])
+    run = claim(settings, "final")
+    with crashes_go_to(run.path):
+        rows = train_winners(settings, run)
+    if as_json:
+        console.emit({"run": run.path, "scores": run.scores, "final": [_summary(row) for row in rows]})
+    else:
+        show(rows)
+        console.say(f"Scores: {run.scores}")
+
+
+def train_winners(settings: "Config", run: RunDirectory) -> "list[FinalRow]":
+    """The final stage under a meter."""
+    from gtn_hpc.final.stage import Watch, run_final
+
+    epochs = settings.final.epochs
+    with Meter("training", settings.final.top_k * epochs) as meter, stoppable(run, "final") as stop:
+
+        def epoch(winner: "Winner", done: int, accuracy: float) -> None:
+            meter.reach((winner.place - 1) * epochs + done, f"winner {winner.place}: {100 * accuracy:.1f} %")
+
+        return run_final(settings, run, Watch(epoch=epoch, stop=lambda: bool(stop)))
+
+
+def show(rows: "list[FinalRow]") -> None:
+    """What each winner reached on real data."""
+    console.table(
+        "Trained on real data",
+        ("place", "architecture", "parameters", "best epoch", "validation %", "test %", "status"),
+        [
+            (
+                place,
+                row.arch,
+                row.params,
+                f"{row.best_epoch} of {row.epochs}",
+                f"{100 * row.val_accuracy:.2f}",
+                f"{100 * row.test_accuracy:.2f}",
+                row.status,
+            )
+            for place, row in enumerate(rows, start=1)
+        ],
+    )
+
+
+def _summary(row: "FinalRow") -> dict[str, object]:
+    names = ("arch", "epochs", "best_epoch", "val_accuracy", "test_accuracy", "params", "status", "seconds")
+    return {name: getattr(row, name) for name in names}

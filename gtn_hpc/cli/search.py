@@ -1,0 +1,120 @@
+"""`gtn search`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gtn_hpc.cli import console
+from gtn_hpc.cli.failing import crashes_go_to
+from gtn_hpc.cli.meter import Meter
+from gtn_hpc.cli.options import ConfigFile, Json, Overrides
+from gtn_hpc.cli.stopping import require_one_process, stoppable
+from gtn_hpc.core.errors import RunError
+from gtn_hpc.core.rundir import RunDirectory
+
+if TYPE_CHECKING:
+    from gtn_hpc.config import Config
+    from gtn_hpc.core.records import Score
+    from gtn_hpc.search.algorithm import Outcome
+    from gtn_hpc.search.stage import SearchReport
+
+SHOWN = 10
+"""Architectures in a table of the best."""
+
+
+def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Score architectures with the run's curriculum, or with search.curriculum.
+
+    A sample is trained on real data as well, for the rank correlation. Goes on by itself; a larger budget adds.
+
+    Example: gtn search configs/digits.yaml search.budget=200 search.curriculum=teacher.h5
+    """
+    from gtn_hpc.config import load
+    from gtn_hpc.config.claim import claim
+
+    require_one_process("gtn search")
+    settings = load(config, overrides or ())
+    run = claim(settings, "search")
+    with crashes_go_to(run.path):
+        report = score_all(settings, run)
+    if as_json:
+        console.emit(_summary(run, report))
+    else:
+        show(run, report)
+
+
+def score_all(settings: "Config", run: RunDirectory) -> "SearchReport":
+    """The search stage under a meter."""
+    from gtn_hpc.search.stage import Watch, run_search
+
+    curriculum = curriculum_for(settings, run)
+    with Meter("scoring", settings.search.budget) as meter, stoppable(run, "search") as stop:
+        outcome, truth = watching(meter, settings.search.budget)
+        return run_search(settings, run, curriculum, Watch(outcome, truth, lambda: bool(stop)))
+
+
+def curriculum_for(settings: "Config", run: RunDirectory) -> Path:
+    """The file that architectures are taught with.
+
+    Raises:
+        RunError: the run has none, and search.curriculum names none.
+    """
+    named = settings.search.curriculum
+    if named is None and not run.curriculum.is_file():
+        raise RunError(
+            f"The run '{run.name}' in {run.path} has no curriculum.h5 to teach architectures with.",
+            remedy="Teach a teacher first (gtn train CONFIG), or name a file: search.curriculum=FILE.h5.",
+        )
+    return run.curriculum if named is None else Path(named)
+
+
+def watching(meter: Meter, budget: int) -> "tuple[Callable[[Outcome], None], Callable[[Score], None]]":
+    """What moves the meter: an outcome of the search, and a row of the certificate."""
+    best, truths = 0.0, 0
+
+    def outcome(found: "Outcome") -> None:
+        nonlocal best
+        best = max(best, found.value)
+        meter.reach(min(found.proposal.ask + 1, budget), f"best {100 * best:.1f} %")
+
+    def truth(_: "Score") -> None:
+        nonlocal truths
+        truths += 1
+        meter.reach(budget, f"and {truths} trained on real data")
+
+    return outcome, truth
+
+
+def show(run: RunDirectory, report: "SearchReport") -> None:
+    """The best architectures and the certificate."""
+    from gtn_hpc import scores
+
+    with scores.open(run.scores) as tables:
+        known = tables.architectures.set_index("arch")
+    rows = [
+        (place, arch, f"{100 * value:.2f}", int(known.params[arch]), f"{known.flops[arch] / 1e6:.2f}")
+        for place, (arch, value) in enumerate(report.best[:SHOWN], start=1)
+    ]
+    title = f"The best of {report.architectures} architectures by their validation accuracy after the curriculum"
+    console.table(title, ("place", "architecture", "accuracy %", "parameters", "MFLOPs"), rows)
+    bad = {status: count for status, count in report.statuses.items() if status != "ok"}
+    if bad:
+        console.say("Not scored: " + ", ".join(f"{count} {status}" for status, count in sorted(bad.items())))
+    if report.certified:
+        console.say(
+            f"Rank correlation with real-data training over {report.certified} architectures (95 % intervals): "
+            f"Spearman {report.certificate.spearman}, Kendall {report.certificate.kendall}"
+        )
+    console.say(f"Scores: {run.scores}")
+
+
+def _summary(run: RunDirectory, report: "SearchReport") -> dict[str, object]:
+    return {
+        "run": run.path,
+        "scores": run.scores,
+        "architectures": report.architectures,
+        "statuses": dict(report.statuses),
+        "best": [{"arch": arch, "val_accuracy": value} for arch, value in report.best[:SHOWN]],
+        "certified": report.certified,
+        "certificate": report.certificate.to_json(),
+    }

@@ -1,0 +1,39 @@
+"""Signals during a stage: finish what is begun, say so in state.json, exit 75."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from gtn_hpc.cluster.environment import detect
+from gtn_hpc.core.errors import Requeue, UsageError
+from gtn_hpc.core.rundir import RunDirectory
+
+if TYPE_CHECKING:
+    from gtn_hpc.checkpoint import StopFlag
+
+
+@contextmanager
+def stoppable(run: RunDirectory, stage: str) -> "Iterator[StopFlag]":
+    """A flag that signals set; when the stage ends by it, `state.json` says wants_requeue."""
+    from gtn_hpc.checkpoint import StopFlag
+
+    try:
+        with StopFlag() as stop:
+            yield stop
+    except Requeue:
+        run.update_state(stage, wants_requeue=True)
+        raise
+
+
+def require_one_process(command: str) -> None:
+    """Ranks that each did the whole stage would only repeat each other.
+
+    Raises:
+        UsageError: a launcher started several.
+    """
+    environment = detect()
+    if environment.world > 1:
+        raise UsageError(
+            f"{command} works in one process, but {environment.launcher} started {environment.world}.",
+            remedy=f"Start it without a launcher: {command} CONFIG",
+        )

@@ -1,0 +1,173 @@
+"""`gtn scores`."""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gtn_hpc.cli import console
+from gtn_hpc.cli.options import RUNS, Json, Output, Root
+from gtn_hpc.core.rundir import RunDirectory, find
+
+group = typer.Typer(help="Look at, check, compare, join and tidy scores.", no_args_is_help=True)
+
+Source = Annotated[str, typer.Argument(metavar="RUN|FILE.h5", help="A run, or a scores file.", show_default=False)]
+OneRun = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run directory, or a name under --root.", show_default=False)
+]
+
+
+@group.command()
+def show(
+    source: Source,
+    table: Annotated[str, typer.Option(help="Which table to list: scores, architectures, final, ...")] = "scores",
+    limit: Annotated[int, typer.Option(min=0, help="Rows to list.")] = 20,
+    root: Root = RUNS,
+    as_json: Json = False,
+) -> None:
+    """List the rows of a table, scores from the best down; a run's journals are folded first.
+
+    Example: gtn scores show digits --table final
+    """
+    frame = _rows(_folded(_named(source, root)), table)
+    if as_json:
+        rows = frame.head(limit).astype(object).to_dict("records")
+        console.emit({"table": table, "rows": rows, "count": len(frame)})
+        return
+    columns = [name for name in frame.columns if name not in _WIDE]
+    rows = frame[columns].head(limit).itertuples(index=False)
+    console.table(f"{min(limit, len(frame))} of {len(frame)} rows of {table}", columns, rows)
+
+
+@group.command()
+def fsck(run: OneRun, root: Root = RUNS, as_json: Json = False) -> None:
+    """Read every line of a run's journals and hold scores.h5 against them; changes nothing. Exit code 1: harm.
+
+    Example: gtn scores fsck digits
+    """
+    from gtn_hpc import scores
+
+    check = scores.fsck(_run(run, root))
+    if as_json:
+        console.emit(asdict(check) | {"sound": check.sound})
+    else:
+        console.say("\n".join(check.lines()))
+    if not check.sound:
+        raise typer.Exit(1)
+
+
+@group.command()
+def merge(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="RUN|FILE.h5...", help="Runs and scores files.", show_default=False)
+    ],
+    output: Output,
+    root: Root = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Join the rows of several runs and files into one file, each row once.
+
+    Example: gtn scores merge first second extra.h5 -o all.h5
+    """
+    from gtn_hpc import scores
+
+    report = scores.merge(output, [_named(source, root) for source in sources])
+    if as_json:
+        console.emit({"file": output, "rows": dict(report.rows), "conflicts": [str(item) for item in report.conflicts]})
+        return
+    console.say(f"{output}: " + ", ".join(f"{count} rows in {name}" for name, count in report.rows.items() if count))
+    for conflict in report.conflicts:
+        console.say(str(conflict))
+
+
+@group.command()
+def verify(first: Source, second: Source, root: Root = RUNS, as_json: Json = False) -> None:
+    """Compare the results of two runs or files; exit code 1 and the first difference where they differ.
+
+    Example: gtn scores verify digits again
+    """
+    from gtn_hpc import scores
+
+    difference = scores.verify(_named(first, root), _named(second, root))
+    if as_json:
+        console.emit({"equal": difference is None, "difference": None if difference is None else asdict(difference)})
+    else:
+        console.say("equal" if difference is None else f"different: {difference}")
+    if difference is not None:
+        raise typer.Exit(1)
+
+
+@group.command()
+def compact(run: OneRun, root: Root = RUNS, as_json: Json = False) -> None:
+    """Put the journals of a run that nobody writes to into one file.
+
+    Example: gtn scores compact digits
+    """
+    from gtn_hpc import scores
+
+    done = scores.compact(_run(run, root))
+    if as_json:
+        console.emit(asdict(done))
+    elif done.into is None:
+        console.say("nothing to compact")
+    else:
+        console.say(f"{done.kept} rows of {done.journals} journals are now in {done.into}")
+        for path in done.set_aside:
+            console.say(f"set aside, for it has damaged lines: {path}")
+
+
+@group.command()
+def digest(source: Source, root: Root = RUNS, as_json: Json = False) -> None:
+    """Print the digest of all results: equal for equal results, whatever the order, the processes and the time.
+
+    Example: gtn scores digest digits
+    """
+    from gtn_hpc import scores
+
+    found = scores.digest(_named(source, root))
+    if as_json:
+        console.emit({"digest": found})
+    else:
+        console.say(found)
+
+
+_WIDE = {"spec", "key", "detail", "host", "job", "time", "recipe", "peak_bytes", "val_loss", "test_loss", "init_key"}
+"""Columns that a table on a screen leaves out."""
+
+
+def _named(source: str, root: Path) -> RunDirectory | Path:
+    path = Path(source)
+    if path.is_file() or source.endswith((".h5", ".hdf5")):
+        return path
+    return _run(source, root)
+
+
+def _run(run: str, root: Path) -> RunDirectory:
+    path = Path(run)
+    return RunDirectory(path) if (path / "journal").is_dir() else find(run, root)
+
+
+def _folded(source: RunDirectory | Path) -> Path:
+    """The file to read, brought up to date where that may be done."""
+    if isinstance(source, Path):
+        return source
+    if source.journal.is_dir() and os.access(source.path, os.W_OK):
+        from gtn_hpc import scores
+
+        scores.fold(source)
+    return source.scores
+
+
+def _rows(path: Path, table: str) -> Any:
+    from gtn_hpc import scores
+    from gtn_hpc.core.errors import UsageError, nearest
+    from gtn_hpc.scores.schema import TABLES
+
+    if table not in TABLES:
+        raise UsageError(f"There is no table '{table}'.", remedy=nearest(table, TABLES))
+    with scores.open(path) as tables:
+        frame = tables.read(table)
+    best = [name for name in ("fidelity", "val_accuracy") if name in frame]
+    return frame.sort_values(best, ascending=False) if table == "scores" else frame
