@@ -50,7 +50,7 @@ Algorithm = RandomSearch
 
 class Limits(Section):
     seconds: float | None = Field(None, gt=0, description="wall-clock seconds of one evaluation")
-    bytes: int | None = Field(None, gt=0, description="memory of one evaluation in bytes")
+    bytes: int | None = Field(None, gt=0, description="memory of one evaluation in bytes (empty: most of what is free)")
 
 
 class Certificate(Section):
@@ -69,12 +69,18 @@ class Search(Section):
     steps: int | None = Field(None, ge=1, description="inner steps (empty: the whole curriculum)")
     score_at: tuple[Positive, ...] = Field((), description="further steps after which accuracy is measured")
     pool: Literal["auto", "inprocess"] = Field("auto", description="where evaluations run")
-    workers: int = Field(1, ge=1, description="evaluations at the same time")
+    workers: int = Field(1, ge=1, description="evaluations at the same time in this process (more than 1: isolated)")
+    isolate: bool = Field(True, description="evaluate in a child process, whose end is a status and not ours")
     proxies: tuple[Literal["synflow", "jacobian_covariance"], ...] = Field(
         (), description="zero-cost proxies that are recorded beside each score"
     )
     limits: Limits = Limits()
     certificate: Certificate = Certificate()
+
+    @property
+    def isolated(self) -> bool:
+        """Whether evaluations run in children; several at a time in one process always do."""
+        return self.isolate or self.workers > 1
 
 
 class Recipe(Section):

@@ -1,5 +1,6 @@
-"""Pools of workers that evaluations run on. The manager's side imports no torch."""
+"""Pools of workers that evaluations run on, and children that they run in. The manager's side imports no torch."""
 
 from gtn_hpc.farm.pool import InProcess, Pool, Work, results
+from gtn_hpc.farm.threads import Threads
 
-__all__ = ["InProcess", "Pool", "Work", "results"]
+__all__ = ["InProcess", "Pool", "Threads", "Work", "results"]

@@ -1,7 +1,8 @@
 """The search stage from a configuration to scores.h5."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -11,7 +12,8 @@ from gtn_hpc.core import environment
 from gtn_hpc.core.errors import Requeue, RunError
 from gtn_hpc.core.records import Score
 from gtn_hpc.core.rundir import RunDirectory
-from gtn_hpc.farm import InProcess, Pool, results
+from gtn_hpc.farm import InProcess, Pool, Threads, results
+from gtn_hpc.farm.child import Nursery
 from gtn_hpc.scores.folding import FoldReport, Throttle, fold
 from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.replay import Journals, read_journals
@@ -21,7 +23,7 @@ from gtn_hpc.search.certificate import Certificate, certify, stratified, truths_
 from gtn_hpc.search.ledger import JournalLedger, events
 from gtn_hpc.search.loop import search
 from gtn_hpc.search.study import Study, Terms
-from gtn_hpc.search.work import Scoring
+from gtn_hpc.search.work import MODULES, Scoring
 from gtn_hpc.spaces import make_space
 from gtn_hpc.training.estimates import architectures_of, estimates, ranked
 from gtn_hpc.training.header import read_header
@@ -65,9 +67,8 @@ def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch
     setting = _setting(config, curriculum)
     _claim_curriculum(run, setting.digest)
     job = environment.describe()["slurm"].get("SLURM_JOB_ID", "local")
-    work = Scoring(setting, run.journal, job)
     try:
-        with InProcess(work) as pool, Journal(run.journal, f"{job}-manager") as journal:
+        with _pool(setting, run, job) as pool, Journal(run.journal, f"{job}-manager") as journal:
             _score(config, run, setting, pool, journal, watch)
             _certify(config, run, setting, pool, watch)
     finally:
@@ -83,6 +84,17 @@ def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch
 def _setting(config: Config, curriculum: Path) -> Setting:
     header = read_header(curriculum, config.inner)
     return Setting(config, curriculum, header)
+
+
+@contextmanager
+def _pool(setting: Setting, run: RunDirectory, job: str) -> Iterator[Pool[Request, Score]]:
+    """The pool of the configuration, ready for work."""
+    section = setting.config.search
+    with ExitStack() as opened:
+        nursery = opened.enter_context(Nursery(MODULES)) if section.isolated else None
+        work = Scoring(setting, run.journal, job, nursery)
+        pool: Pool[Request, Score] = Threads(work, section.workers) if section.workers > 1 else InProcess(work)
+        yield opened.enter_context(pool)
 
 
 def _claim_curriculum(run: RunDirectory, digest: str) -> None:

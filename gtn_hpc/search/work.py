@@ -2,43 +2,82 @@
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gtn_hpc.cluster.environment import RankEnvironment, detect
 from gtn_hpc.core.records import Score
+from gtn_hpc.farm.child import Bounds, ChildDied, Nursery
+from gtn_hpc.farm.isolation import Isolated
+from gtn_hpc.farm.memory import fair_share
 from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.rows import CertificateRow
 from gtn_hpc.training.request import Request
 from gtn_hpc.training.setting import Setting
 
+MODULES = ("gtn_hpc.training.evaluator",)
+"""What a nursery imports before it forks evaluating children."""
+
+
+@dataclass(frozen=True)
+class Evaluating:
+    """Evaluates requests in the process that opens it, on the device of the rank in `environment`."""
+
+    setting: Setting
+    environment: RankEnvironment
+
+    @contextmanager
+    def open(self, rank: int) -> Iterator[Callable[[Request], Score]]:  # noqa: ARG002
+        """Loads images and curriculum."""
+        from gtn_hpc.cluster.device import choose
+        from gtn_hpc.training.evaluator import Evaluator
+
+        device = choose(self.setting.config.run.device, self.environment)
+        evaluator = Evaluator(self.setting, str(device))
+        evaluator.prepare()
+        yield evaluator.evaluate
+
 
 @dataclass(frozen=True)
 class Scoring:
-    """Scores requests under `setting` and appends each row to a journal of this worker in the directory `journals`."""
+    """Scores requests under `setting` and appends each row to a journal of this worker in the directory `journals`.
+
+    With `search.isolate` in a child of `nursery`, which the workers of one process share; without one a worker makes
+    its own.
+    """
 
     setting: Setting
     journals: Path
     job: str
+    nursery: Nursery | None = None
 
     @contextmanager
     def open(self, rank: int) -> Iterator[Callable[[Request], Score]]:
-        """Loads images and curriculum; a row is on disk before its score is given back."""
-        from gtn_hpc.cluster.device import choose
-        from gtn_hpc.cluster.environment import detect
-        from gtn_hpc.training.evaluator import Evaluator
-
-        device = choose(self.setting.config.run.device, detect())
-        evaluator, host = Evaluator(self.setting, str(device)), socket.gethostname()
-        evaluator.prepare()
-        with Journal(self.journals, self.job, rank) as journal:
+        """A row is on disk before its score is given back."""
+        host = socket.gethostname()
+        with ExitStack() as opened:
+            evaluate = opened.enter_context(self._evaluation(rank, opened))
+            journal = opened.enter_context(Journal(self.journals, self.job, rank))
 
             def score(request: Request) -> Score:
-                found = replace(evaluator.evaluate(request), rank=rank, host=host, job=self.job)
+                found = replace(evaluate(request), rank=rank, host=host, job=self.job)
                 journal.append([found if request.source == "curriculum" else truth_of(found)])
                 return found
 
             yield score
+
+    def _evaluation(self, rank: int, opened: ExitStack) -> AbstractContextManager[Callable[[Request], Score]]:
+        evaluating, section = Evaluating(self.setting, detect()), self.setting.config.search
+        if not section.isolated:
+            return evaluating.open(rank)
+        nursery = self.nursery or opened.enter_context(Nursery(MODULES))
+        bounds = Bounds(section.limits.seconds, section.limits.bytes or fair_share(section.workers))
+        return Isolated(evaluating, nursery, self._verdict, bounds).open(rank)
+
+    def _verdict(self, request: Request, death: ChildDied) -> Score:
+        blank = self.setting.blank(request)
+        return replace(blank, status=death.status, detail=death.detail, seconds=death.seconds)
 
 
 def truth_of(score: Score) -> CertificateRow:

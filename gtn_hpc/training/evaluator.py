@@ -19,10 +19,9 @@ from gtn_hpc.inner.step import Learner
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.networks import build_network
 from gtn_hpc.models.norm import use_running_statistics
-from gtn_hpc.spaces import Space, make_space
 from gtn_hpc.training.memory import peak_memory
 from gtn_hpc.training.proxies import proxies
-from gtn_hpc.training.request import Identity, Request
+from gtn_hpc.training.request import Request
 from gtn_hpc.training.room import Room, furnish
 from gtn_hpc.training.run import Measurement, Progress, train
 from gtn_hpc.training.setting import Setting
@@ -72,14 +71,6 @@ class Evaluator:
         """Loads what all evaluations share now rather than at the first one."""
         self.room  # noqa: B018
 
-    @cached_property
-    def space(self) -> Space:
-        return make_space(self.config.search.space, self.room.splits.shape, self.room.splits.classes)
-
-    @cached_property
-    def identity(self) -> Identity:
-        return self.setting.identity
-
     def __getstate__(self) -> dict[str, Any]:
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}
 
@@ -88,12 +79,11 @@ class Evaluator:
 
         Cost: `fidelity` training steps and a pass over the validation split after each step of `search.score_at`.
         """
-        blank = self._blank(request)
-        started = time.perf_counter()
-        with peak_memory(self.room.device) as peak:
+        room, started = self.room, time.perf_counter()
+        with peak_memory(room.device) as peak:
             verdict = self._attempt(request)
         return replace(
-            blank,
+            self.setting.blank(request),
             val_accuracy=verdict.last.accuracy,
             val_loss=verdict.last.loss,
             status=verdict.status,
@@ -102,25 +92,6 @@ class Evaluator:
             curve=verdict.curve,
             extra=verdict.extra,
             detail=verdict.detail,
-        )
-
-    def _blank(self, request: Request) -> Score:
-        arch = request.arch
-        return Score(
-            key=self.identity.key(request),
-            arch=arch.digest,
-            fidelity=request.fidelity,
-            replica=request.replica,
-            val_accuracy=float("nan"),
-            val_loss=float("nan"),
-            status="error",
-            seconds=0.0,
-            peak_bytes=0,
-            params=self.space.params(arch),
-            flops=self.space.flops(arch),
-            parent=request.parent,
-            ask=request.ask,
-            time=time.time(),
         )
 
     def _attempt(self, request: Request) -> Verdict:
@@ -151,7 +122,7 @@ class Evaluator:
         return train(learner, start, episode, self.room.splits.validation, until=request.fidelity, at=at)
 
     def _learner(self, request: Request) -> Learner:
-        room, stream = self.room, self.identity.learner(request)
+        room, stream = self.room, self.setting.identity.learner(request)
         module = build_network(self.config.search.space, request.arch, room.splits.shape, room.splits.classes)
         initialise(module.to(room.dtype), torch_generator(self.config.run.seed, "architecture", stream))
         use_running_statistics(module, RUNNING if request.source == "real" else None)
@@ -160,7 +131,7 @@ class Evaluator:
         return Learner(module.to(room.device), optimiser, dropout, room.autocast)
 
     def _episode(self, request: Request) -> Episode:
-        seed, stream = self.config.run.seed, self.identity.learner(request)
+        seed, stream = self.config.run.seed, self.setting.identity.learner(request)
         if request.source == "curriculum":
             return self.room.taught.episode(torch_generator(seed, "architecture/order", stream))
         recipe, like = self.config.final.recipe, self.room.taught.x

@@ -1,5 +1,7 @@
 """What a search's evaluations have in common, as a record that can be sent to another process. Imports no torch."""
 
+import math
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -7,8 +9,10 @@ from typing import Any
 
 from gtn_hpc.config import Config
 from gtn_hpc.config.teaching import Inner
+from gtn_hpc.core.records import Score
+from gtn_hpc.spaces import Space, make_space
 from gtn_hpc.training.header import Header
-from gtn_hpc.training.request import Identity
+from gtn_hpc.training.request import Identity, Request
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,31 @@ class Setting:
     @cached_property
     def identity(self) -> Identity:
         return Identity.of(self.config, self.digest, self.inner.model_dump(mode="json"))
+
+    @cached_property
+    def space(self) -> Space:
+        """For the curriculum's images and classes, which are those of the image set."""
+        return make_space(self.config.search.space, self.header.image, self.header.classes)
+
+    def blank(self, request: Request) -> Score:
+        """The row of `request` before anything is known but the network's size."""
+        arch = request.arch
+        return Score(
+            key=self.identity.key(request),
+            arch=arch.digest,
+            fidelity=request.fidelity,
+            replica=request.replica,
+            val_accuracy=math.nan,
+            val_loss=math.nan,
+            status="error",
+            seconds=0.0,
+            peak_bytes=0,
+            params=self.space.params(arch),
+            flops=self.space.flops(arch),
+            parent=request.parent,
+            ask=request.ask,
+            time=time.time(),
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}

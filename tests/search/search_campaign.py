@@ -21,6 +21,7 @@ search:
   space: {name: conv, widths: [[4, 9], [4, 9], [4, 9]]}
   budget: 5
   replicas: 2
+  isolate: false
   score_at: [1, 2]
   certificate: {fraction: 0.2, minimum: 2, steps: 6}
 final: {top_k: 2, epochs: 2, checkpoint_every: 1, recipe: {lr: 0.1, batch: 64}}

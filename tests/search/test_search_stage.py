@@ -87,6 +87,23 @@ def test_killed_at_random_moments_and_started_again_it_is_the_same(undisturbed: 
         assert tables.conflicts.empty
 
 
+def test_children_at_the_same_time_find_the_same(undisturbed: RunDirectory, tmp_path: Path) -> None:
+    place = directory(tmp_path / "isolated")
+    campaign(place, "search.workers=2")
+    assert comparing.digest(place / "campaign") == comparing.digest(undisturbed)
+    with open_scores(place / "campaign" / "scores.h5") as tables:
+        assert set(tables.scores["rank"]) == {0, 1}
+
+
+def test_an_evaluation_past_its_limit_is_a_row(tmp_path: Path) -> None:
+    place = directory(tmp_path / "limits")
+    limits = ("search.isolate=true", "search.limits.seconds=0.001")
+    assert campaign(place, "search.budget=2", "search.replicas=1", *limits).statuses == {"timeout": 2}
+    with open_scores(place / "campaign" / "scores.h5") as tables:
+        assert set(tables.failures.detail) == {"ended after 0.001 s"}
+        assert (tables.scores.params > 0).all()
+
+
 def test_a_stopped_search_asks_for_a_requeue_and_goes_on(undisturbed: RunDirectory, tmp_path: Path) -> None:
     place = directory(tmp_path / "stopped")
     config, run = begin(place)

@@ -50,7 +50,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Evaluator:
 
 @pytest.fixture(scope="module")
 def arch(scored: Evaluator) -> Architecture:
-    return scored.space.canonical(scored.space.sample(np.random.default_rng(0)))
+    return scored.setting.space.canonical(scored.setting.space.sample(np.random.default_rng(0)))
 
 
 def test_a_shorter_run_is_the_beginning_of_a_longer_one(scored: Evaluator, arch: Architecture) -> None:
@@ -79,8 +79,8 @@ def test_another_process_gets_the_record_and_finds_the_same(scored: Evaluator, a
 def test_the_row_says_what_was_measured(scored: Evaluator, arch: Architecture) -> None:
     row = scored.evaluate(Request(arch, 2, parent="p", ask=7))
     assert (row.parent, row.ask, row.fidelity, row.status) == ("p", 7, 2, "ok")
-    assert row.params == scored.space.params(arch)
-    assert row.flops == scored.space.flops(arch)
+    assert row.params == scored.setting.space.params(arch)
+    assert row.flops == scored.setting.space.flops(arch)
     assert row.peak_bytes > 2**20
     assert row.seconds > 0
 

@@ -1,0 +1,56 @@
+"""Work done in a child, so that no task ends the process that asked for it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Generic
+
+from gtn_hpc.core.errors import ClusterError
+from gtn_hpc.farm.child import Bounds, Child, ChildDied, Nursery
+from gtn_hpc.farm.pool import Result, Task, Work
+
+KILLED = 5
+"""Deaths from outside in one task after which the run gives up, rather than blame the task."""
+
+CRASHED = 2
+"""Crashes in one task after which the task is at fault."""
+
+
+@dataclass(frozen=True)
+class Isolated(Generic[Task, Result]):
+    """Does `work` in a child of `nursery`; `verdict` says what a task gives whose child died of it.
+
+    A timeout and a lack of memory are the task's; a crash is tried once more; a kill from outside is no verdict: the
+    task is done again, up to a set count.
+    """
+
+    work: Work[Task, Result]
+    nursery: Nursery
+    verdict: Callable[[Task, ChildDied], Result]
+    bounds: Bounds
+
+    @contextmanager
+    def open(self, rank: int) -> Iterator[Callable[[Task], Result]]:
+        """Raises what opening the work raises."""
+        child = Child(self.nursery, self.work, rank, self.bounds)
+        child.start()
+        try:
+            yield lambda task: self._do(child, task)
+        finally:
+            child.stop()
+
+    def _do(self, child: Child[Task, Result], task: Task) -> Result:
+        killed = crashed = 0
+        while True:
+            try:
+                return child(task)
+            except ChildDied as death:
+                killed += death.status == "killed"
+                crashed += death.status == "crashed"
+                if death.status in ("timeout", "oom") or crashed == CRASHED:
+                    return self.verdict(task, death)
+                if killed == KILLED:
+                    raise ClusterError(
+                        f"Evaluation children were killed from outside {KILLED} times in one task.",
+                        remedy="See whether the host is out of memory; start again: what was scored is kept.",
+                    ) from death

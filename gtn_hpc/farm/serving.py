@@ -1,0 +1,78 @@
+"""What a child does: open its work once, then task after task, until its parent closes the connection."""
+
+import os
+import pickle
+import resource
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from gtn_hpc.farm.pool import Work
+
+
+@dataclass(frozen=True)
+class Job:
+    """The first message: the work, the worker's number, and bytes of memory that tasks may add to what is loaded."""
+
+    work: Work[Any, Any]
+    rank: int
+    bytes: int | None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """To the first message (without value) and to every task: a value, or the error that was raised instead."""
+
+    value: Any = None
+    error: Exception | None = None
+
+
+def serve(connection: Connection) -> None:
+    """Returns when the parent has closed its end."""
+    try:
+        job: Job = connection.recv()
+        with job.work.open(job.rank) as do:
+            _limit(job.bytes)
+            connection.send(Reply())
+            while True:
+                task = connection.recv()
+                _send(connection, _reply(do, task))
+    except EOFError:
+        return
+    except Exception as error:
+        _send(connection, Reply(error=error))
+
+
+def _reply(do: Any, task: Any) -> Reply:
+    try:
+        return Reply(do(task))
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        return Reply(error=error)
+
+
+def _send(connection: Connection, reply: Reply) -> None:
+    try:
+        content = pickle.dumps(reply)
+        pickle.loads(content)
+    except Exception:
+        content = pickle.dumps(Reply(error=RuntimeError(f"{type(reply.error).__name__}: {reply.error}")))
+    connection.send_bytes(content)
+
+
+def _limit(bytes_: int | None) -> None:
+    """Past the limit an allocation fails (torch and numpy raise), before the machine is out of memory."""
+    if bytes_ is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (held(os.getpid(), "VmData") + bytes_, hard))
+
+
+def held(pid: int, field: str) -> int:
+    """Bytes of a process by /proc (VmRSS, VmData); 0 where it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), 0)

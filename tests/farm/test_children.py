@@ -1,0 +1,179 @@
+"""Children: whatever a task does ends the child at most, and no child outlives its parent."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from farm_tasks import Trouble
+
+from gtn_hpc.core.errors import ClusterError, DataError
+from gtn_hpc.farm import Threads, results
+from gtn_hpc.farm.child import Bounds, Child, ChildDied, Nursery
+from gtn_hpc.farm.isolation import Isolated
+from gtn_hpc.farm.memory import fair_share
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    here, path = str(Path(__file__).parent), os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = here if path is None else f"{here}{os.pathsep}{path}"
+    os.environ["PMIX_RANK"] = "1"
+    with Nursery(["farm_tasks"]) as made:
+        del os.environ["PMIX_RANK"]
+        if path is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = path
+        yield made
+
+
+def verdict(_: object, death: ChildDied) -> tuple[str, str]:
+    return death.status, death.detail
+
+
+UNBOUNDED = Bounds()
+
+
+def isolated(nursery: Nursery, bounds: Bounds = UNBOUNDED) -> Isolated[Any, Any]:
+    return Isolated(Trouble(), nursery, verdict, bounds)
+
+
+def test_one_child_does_task_after_task_in_another_process(nursery: Nursery) -> None:
+    with isolated(nursery).open(0) as do:
+        assert [do(("double", value)) for value in (1, 2)] == [2, 4]
+        assert do(("pid", None)) == do(("pid", None)) != os.getpid()
+        assert do(("parent", None)) == nursery._process.pid
+
+
+def test_an_error_is_raised_here_and_the_child_goes_on(nursery: Nursery) -> None:
+    with isolated(nursery).open(0) as do:
+        child = do(("pid", None))
+        with pytest.raises(ValueError, match="not so") as caught:
+            do(("fail", "so"))
+        assert "in fail" in caught.value.__notes__[0]
+        with pytest.raises(RuntimeError):
+            do(("unpicklable", None))
+        assert do(("pid", None)) == child
+
+
+def test_what_the_work_cannot_open_is_raised_with_its_remedy(nursery: Nursery) -> None:
+    with pytest.raises(DataError, match="nothing to load") as caught, isolated_broken(nursery).open(0):
+        pass
+    assert caught.value.remedy == "Give something."
+
+
+def isolated_broken(nursery: Nursery) -> Isolated[Any, Any]:
+    return Isolated(Trouble(broken=True), nursery, verdict, Bounds())
+
+
+@pytest.mark.parametrize(
+    ("task", "bounds", "expected"),
+    [
+        (("hang", None), Bounds(seconds=0.2), ("timeout", "ended after 0.2 s")),
+        (("sleep", 60), Bounds(seconds=0.2, bytes=1 << 30), ("timeout", "ended after 0.2 s")),
+        (("segfault", None), Bounds(), ("crashed", "the child died of SIGSEGV")),
+        (("exit", 3), Bounds(), ("crashed", "the child left with exit code 3")),
+    ],
+)
+def test_a_child_that_does_not_come_back_is_a_verdict_and_the_next_task_gets_another(
+    nursery: Nursery, task: tuple[str, Any], bounds: Bounds, expected: tuple[str, str]
+) -> None:
+    with isolated(nursery, bounds).open(0) as do:
+        assert do(task) == expected
+        assert do(("double", 4)) == 8
+
+
+def test_memory_without_end_is_ended_by_a_limit_inside_the_child(nursery: Nursery) -> None:
+    with isolated(nursery, Bounds(bytes=16 << 20)).open(0) as do:
+        with contextlib.suppress(MemoryError):
+            assert do(("grow", None))[0] == "oom"
+        assert do(("double", 4)) == 8
+
+
+def test_the_watchdog_ends_a_child_whose_limit_was_not_kept(nursery: Nursery) -> None:
+    child: Child[Any, Any] = Child(nursery, Trouble(), 0, Bounds())
+    child.start()
+    child._bounds = Bounds(bytes=16 << 20)
+    with pytest.raises(ChildDied, match="held more than") as caught:
+        child(("grow", None))
+    assert caught.value.status == "oom"
+
+
+def test_one_crash_is_tried_again(nursery: Nursery, tmp_path: Path) -> None:
+    with isolated(nursery).open(0) as do:
+        assert do(("crash_once", tmp_path / "crashed")) == "survived"
+
+
+def test_kills_from_outside_are_no_verdict(nursery: Nursery, tmp_path: Path) -> None:
+    with isolated(nursery).open(0) as do:
+        assert do(("killed_until", tmp_path / "count")) == 3
+        with pytest.raises(ClusterError, match="killed from outside 5 times"):
+            do(("kill", None))
+        os.kill(do(("pid", None)), signal.SIGKILL)
+        assert do(("double", 1)) == 2
+
+
+def test_a_child_is_no_rank_and_cannot_import_mpi4py(nursery: Nursery) -> None:
+    with isolated(nursery).open(0) as do:
+        assert do(("environ", "PMIX_RANK")) is None
+        with pytest.raises(ImportError, match="mpi4py"):
+            do(("mpi4py", None))
+
+
+def test_threads_wait_for_children_that_work_at_the_same_time(nursery: Nursery) -> None:
+    with Threads(isolated(nursery), 2) as pool:
+        pids = {pool.submit(("pid", None)).result() for _ in range(8)}
+        assert len(pids) == 2
+        assert sorted(results(pool, (("double", value) for value in range(7)))) == [0, 2, 4, 6, 8, 10, 12]
+        with pytest.raises(ValueError, match="not this"):
+            pool.submit(("fail", "this")).result()
+
+
+def test_a_worker_that_cannot_open_leaves_no_child(nursery: Nursery) -> None:
+    with pytest.raises(DataError), Threads(isolated_broken(nursery), 2):
+        pass
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
+
+
+def test_busy_children_die_with_a_parent_that_is_killed() -> None:
+    command = [sys.executable, "-c", "import farm_tasks; farm_tasks.hold_children(2)"]
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ)
+    assert parent.stdout is not None
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    assert len(pids) == 3
+    assert all(map(alive, pids))
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 2
+    while any(map(alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(map(alive, pids))
+
+
+def test_a_nursery_that_is_gone_is_named() -> None:
+    with Nursery() as own:
+        own._process.kill()
+        with pytest.raises(ClusterError, match="evaluation children ended"):
+            own.fork()
+
+
+def test_a_fair_share_is_part_of_what_is_free() -> None:
+    one, four = fair_share(1), fair_share(4)
+    assert one is not None
+    assert four is not None
+    assert 0 < four < one
