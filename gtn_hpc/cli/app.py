@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gtn_hpc.cli import datasets, evaluate, export, final, search, settings, stores, train
+from gtn_hpc.cli import datasets, demo, evaluate, export, final, report, search, settings, stores, train
 from gtn_hpc.cli.failing import exit_code_of, interrupted
 
 DEBUG = "--debug"
@@ -17,12 +17,14 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(demo.demo)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(export.export)
 app.command()(search.search)
 app.command()(final.final)
 app.add_typer(stores.group, name="scores")
+app.command()(report.report)
 app.add_typer(datasets.group, name="data")
 app.command()(settings.config)
 

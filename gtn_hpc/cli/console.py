@@ -13,6 +13,9 @@ from rich.table import Table
 WIDTH = 120
 """Columns where there is no terminal to ask."""
 
+SHORT = 24
+"""Longest text that is kept on one line of a table."""
+
 
 def out() -> Console:
     return _console(stderr=False)
@@ -38,7 +41,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     made = Table(header_style="", box=box.SIMPLE_HEAD)
     for index, name in enumerate(columns):
         numbers = all(_is_number(row[index]) for row in rows)
-        made.add_column(name, justify="right" if numbers and rows else "left", overflow="fold")
+        short = all(len(_text(row[index])) <= SHORT for row in rows)
+        made.add_column(name, justify="right" if numbers and rows else "left", overflow="fold", no_wrap=short)
     for row in rows:
         made.add_row(*(_text(cell) for cell in row))
     if title:

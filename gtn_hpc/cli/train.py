@@ -1,12 +1,18 @@
 """`gtn train`."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from gtn_hpc.cli import console, judged
 from gtn_hpc.cli.failing import crashes_go_to
 from gtn_hpc.cli.meter import Meter
 from gtn_hpc.cli.options import ConfigFile, Json, Overrides
+
+if TYPE_CHECKING:
+    from gtn_hpc.config import Config
+    from gtn_hpc.meta.events import Event
+    from gtn_hpc.meta.stage import Taught
 
 
 def train(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
@@ -20,30 +26,40 @@ def train(config: ConfigFile, overrides: Overrides = None, as_json: Json = False
 
     settings = load(config, overrides or ())
     with crashes_go_to(Path(settings.run.root) / settings.run.name):
-        from gtn_hpc.cluster.connect import connect
-        from gtn_hpc.meta.stage import train as teach
+        taught = teach(settings)
+    if taught.evaluation is None:
+        return
+    found = judged.summary(taught.evaluation)
+    if as_json:
+        places = {"run": taught.run.path, "curriculum": taught.run.curriculum, "digest": taught.frozen.digest()}
+        console.emit(places | {"evaluation": found})
+    else:
+        judged.show(found)
+        console.say(f"Curriculum: {taught.run.curriculum}")
 
-        connection = connect(settings.run.device)
-        leads = connection.communicator.rank == 0
-        with connection.communicator, Meter("teaching", settings.meta.iterations, shown=leads) as meter:
-            taught = teach(settings, connection, [watching(meter)])
-    if leads:
-        _show(taught, as_json)
+
+def teach(settings: "Config") -> "Taught":
+    """Meta-training under a meter; only the first of several ranks has an evaluation to tell."""
+    from gtn_hpc.cluster.connect import connect
+    from gtn_hpc.meta.stage import train as run_training
+
+    connection = connect(settings.run.device)
+    first = connection.communicator.rank == 0
+    with connection.communicator, Meter("teaching", settings.meta.iterations, shown=first) as meter:
+        return run_training(settings, connection, [watching(meter)])
 
 
-def watching(meter: Meter) -> Any:
+def watching(meter: Meter) -> "Callable[[Event], None]":
     """An observer of meta-training that moves the meter."""
-    from gtn_hpc.meta.events import Evaluated, Event, Iterated, Noted, Refused, Resumed
+    from gtn_hpc.meta.events import Evaluated, Iterated, Noted, Refused, Resumed
 
-    def observe(event: Event) -> None:
+    def observe(event: "Event") -> None:
         match event:
             case Iterated():
                 meter.reach(event.iteration + 1, f"loss {event.loss:.3f}")
             case Evaluated():
-                accuracy, sd = 100 * event.accuracy, 100 * event.sd
-                meter.note(
-                    f"after {event.iteration}: {event.learners} fresh learners reach {accuracy:.1f} % (sd {sd:.1f})"
-                )
+                found = f"{100 * event.accuracy:.1f} % (sd {100 * event.sd:.1f})"
+                meter.note(f"after {event.iteration}: {event.learners} fresh learners reach {found}")
             case Refused():
                 meter.note(f"meta-iteration {event.iteration + 1}: the gradient is not finite; nothing was updated")
             case Resumed():
@@ -52,13 +68,3 @@ def watching(meter: Meter) -> Any:
                 meter.note(event.message)
 
     return observe
-
-
-def _show(taught: Any, as_json: bool) -> None:
-    found = judged.summary(taught.evaluation)
-    if as_json:
-        places = {"run": taught.run.path, "curriculum": taught.run.curriculum, "digest": taught.frozen.digest()}
-        console.emit(places | {"evaluation": found})
-        return
-    judged.show(found)
-    console.say(f"Curriculum: {taught.run.curriculum}")
