@@ -1,0 +1,167 @@
+"""The curriculum file: what goes in comes out, damage is refused, and a digest stands for the values."""
+
+from dataclasses import asdict
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gtn_hpc import storage
+from gtn_hpc.core.errors import DataError, StorageError
+from gtn_hpc.core.records import ImageShape
+from gtn_hpc.curriculum import file
+from gtn_hpc.curriculum.file import SCHEMA, Description
+from gtn_hpc.curriculum.frozen import Frozen
+from gtn_hpc.storage import Column
+
+T, B, K = 3, 4, 2
+DESCRIPTION = Description(
+    data="digits", mean=(0.3,), std=(0.2,), optimiser={"optimiser": "sgd"}, learners=("conv2-fc",), arm="full"
+)
+
+
+def frozen(order="fixed"):
+    draw = torch.Generator().manual_seed(1)
+    y = torch.rand(T, B, K, generator=draw)
+    return Frozen(
+        torch.randn(T, B, 1, 8, 8, generator=draw),
+        y / y.sum(2, keepdim=True),
+        torch.rand(T, generator=draw),
+        torch.rand(T, generator=draw),
+        order,
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "teacher.h5"
+
+
+@pytest.mark.parametrize("order", ["fixed", "batches", "all"])
+def test_what_goes_in_comes_out(path, order):
+    file.write(path, frozen(order), DESCRIPTION, config="run: {name: a}")
+    found = file.read(path)
+    assert torch.equal(found.frozen.x, frozen().x)
+    assert torch.equal(found.frozen.y, frozen().y)
+    assert all(map(torch.equal, found.frozen.schedule.table(), frozen().schedule.table()))
+    assert found.frozen.order == order
+    assert asdict(found.description) == asdict(DESCRIPTION)
+    assert found.config == "run: {name: a}"
+    assert found.digest == frozen(order).digest()
+    assert (found.image, found.classes) == (ImageShape(1, 8, 8), K)
+
+
+def test_float16_rounds_the_images_alone_and_halves_them(path, tmp_path):
+    file.write(path, frozen(), DESCRIPTION, config="", dtype="float16")
+    found = file.read(path)
+    assert torch.equal(found.frozen.x, frozen().x.half().float())
+    assert torch.equal(found.frozen.y, frozen().y)
+    assert found.digest != frozen().digest()
+    assert storage.read(path, "/", ["x"])["x"].dtype == np.float16
+
+
+def test_another_program_reads_names_units_and_dimensions(path):
+    file.write(path, frozen(), DESCRIPTION, config="")
+    with h5py.File(path) as opened:
+        assert opened["x"].shape == (T, B, 1, 8, 8)
+        assert [dimension[0].name for dimension in opened["y"].dims] == ["/step", "/image", "/class"]
+        assert opened.attrs["schema_kind"] == "curriculum"
+        assert opened.attrs["order"] == "fixed"
+
+
+@given(
+    part=st.sampled_from(["x", "y", "lr", "momentum"]),
+    place=st.integers(0, 10_000),
+    by=st.sampled_from([1e-6, -1e-3, 1.0]),
+)
+def test_the_digest_changes_with_any_value(part, place, by):
+    values = dict(zip(("x", "y", "lr", "momentum"), (frozen().x, frozen().y, *frozen().schedule.table()), strict=True))
+    changed = values[part].clone()
+    changed.view(-1)[place % changed.numel()] += by
+    assert Frozen(**(values | {part: changed}), order="fixed").digest() != frozen().digest()
+
+
+def test_the_digest_changes_with_the_order():
+    assert len({frozen(order).digest() for order in ("fixed", "batches", "all")}) == 3
+
+
+def columns(**changes):
+    lr, momentum = frozen().schedule.table()
+    values = {"x": frozen().x, "y": frozen().y, "lr": lr, "momentum": momentum}
+    values |= changes
+    return {
+        name: Column(np.asarray(value), dims=tuple(f"{name}_{axis}" for axis in range(value.dim())))
+        for name, value in values.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "attributes", "said"),
+    [
+        ({"lr": torch.ones(T + 1)}, {}, "do not fit"),
+        ({"y": torch.ones(T, B + 1, K)}, {}, "do not fit"),
+        ({"x": torch.ones(T, B, 8, 8)}, {}, "do not fit"),
+        ({}, {"order": "backwards"}, "order"),
+        ({"x": torch.full((T, B, 1, 8, 8), float("nan"))}, {}, "not finite"),
+        ({}, {"digest": "0" * 64}, "digest"),
+    ],
+    ids=["rate", "labels", "images", "order", "nan", "digest"],
+)
+def test_parts_that_do_not_fit_are_refused(path, changes, attributes, said):
+    storage.write(path, {"/": columns(**changes)}, {"order": "fixed"} | attributes, schema=SCHEMA)
+    with pytest.raises(StorageError, match=said):
+        file.read(path)
+
+
+def test_a_set_distilled_elsewhere_needs_only_its_values(path):
+    storage.write(path, {"/": columns()}, {"order": "all"}, schema=SCHEMA)
+    found = file.read(path)
+    assert found.digest == frozen("all").digest()
+    assert found.description.optimiser == {}
+
+
+@pytest.mark.parametrize("missing", ["x", "y", "lr", "momentum"])
+def test_a_missing_part_is_named(path, missing):
+    parts = columns()
+    del parts[missing]
+    storage.write(path, {"/": parts}, {"order": "fixed"}, schema=SCHEMA)
+    with pytest.raises(StorageError, match=missing):
+        file.read(path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_cut_file_is_refused(path, share):
+    file.write(path, frozen(), DESCRIPTION, config="")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(StorageError):
+        file.read(path)
+
+
+@given(place=st.floats(0, 1, exclude_max=True))
+def test_a_changed_byte_is_refused(tmp_path_factory, place):
+    path = tmp_path_factory.getbasetemp() / "flipped.h5"
+    file.write(path, frozen(), DESCRIPTION, config="")
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 0x40
+    path.write_bytes(content)
+    with pytest.raises(StorageError):
+        file.read(path)
+
+
+def test_scores_are_no_curriculum(path):
+    storage.write(path, {"/": columns()}, {}, schema=storage.Schema("scores", 1))
+    with pytest.raises(StorageError, match="scores"):
+        file.read(path)
+
+
+@pytest.mark.parametrize(("image", "classes"), [(ImageShape(1, 28, 28), K), (ImageShape(1, 8, 8), K + 1)])
+def test_images_of_another_size_are_refused(path, image, classes):
+    file.write(path, frozen(), DESCRIPTION, config="")
+    found = file.read(path)
+    file.require_fit(found, ImageShape(1, 8, 8), K, "digits")
+    with pytest.raises(DataError, match=r"1x8x8 in 2 classes"):
+        file.require_fit(found, image, classes, "other")
