@@ -1,18 +1,25 @@
 """Digest, comparison and merging of tables."""
 
 import hashlib
+import heapq
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import files, folding, tables
-from gtn_hpc.scores.tables import Tables
+from gtn_hpc.scores.tables import Columns, Tables
 
 Source = RunDirectory | Path | str
 """A run (its journals are read) or a scores file; a path to a directory is a run."""
 
+Record = tuple[Any, ...]
 DIGESTED = ("key", "fidelity", "replica", "val_accuracy", "val_loss", "status")
 BLOCK = 1 << 16
 
@@ -25,10 +32,18 @@ def load(source: Source) -> Tables:
     return load(RunDirectory(Path(source))) if Path(source).is_dir() else files.load(Path(source))
 
 
-def _records(loaded: Tables) -> Iterator[tuple[bytes | int | float, ...]]:
-    scores = loaded["scores"]
-    for start in range(0, tables.length(scores), BLOCK):
-        yield from zip(*(scores[name][start : start + BLOCK].tolist() for name in DIGESTED), strict=True)
+def _records(scores: Columns) -> Iterator[Record]:
+    """What is compared of each score, in order of key."""
+    order = np.argsort(scores["key"], kind="stable")
+    for start in range(0, len(order), BLOCK):
+        rows = order[start : start + BLOCK]
+        yield from zip(*(scores[name][rows].tolist() for name in DIGESTED), strict=True)
+
+
+def _scores(source: Source) -> Columns:
+    if isinstance(source, RunDirectory) or Path(source).is_dir():
+        return load(source)["scores"]
+    return files.load(Path(source), ["scores"])["scores"]
 
 
 def digest(source: Source) -> str:
@@ -36,12 +51,12 @@ def digest(source: Source) -> str:
 
     Two runs with equal digests scored the same with the same results, whatever the order, the processes and the time.
     """
-    return digest_of(load(source))
+    return digest_of(_scores(source))
 
 
-def digest_of(loaded: Tables) -> str:
+def digest_of(scores: Columns) -> str:
     sha = hashlib.sha256()
-    for record in _records(tables.combine([loaded])):
+    for record in _records(scores):
         sha.update(repr(record).encode() + b"\n")
     return sha.hexdigest()
 
@@ -61,22 +76,34 @@ class Difference:
 
 def verify(first: Source, second: Source) -> Difference | None:
     """Compares what the digest is made of; None where it is equal, NaN being equal to NaN."""
-    left, right = (tables.combine([load(source)]) for source in (first, second))
-    ours, theirs = _records(left), _records(right)
-    while True:
-        a, b = next(ours, None), next(theirs, None)
-        if a is None and b is None:
-            return None
-        if a is None or (b is not None and b[0] < a[0]):  # type: ignore[operator]
-            return Difference(_text(b[0]), "key", "missing", "there")  # type: ignore[index]
-        if b is None or a[0] < b[0]:  # type: ignore[operator]
-            return Difference(_text(a[0]), "key", "there", "missing")
+    ours, theirs = (_records(_scores(source)) for source in (first, second))
+    for a, b in _aligned(ours, theirs):
+        if a is None or b is None:
+            return _lacking(a, b)
         for column, x, y in zip(DIGESTED, a, b, strict=True):
             if repr(x) != repr(y):
                 return Difference(_text(a[0]), column, _text(x), _text(y))
+    return None
 
 
-def _text(value: bytes | int | float) -> str:
+def _aligned(ours: Iterator[Record], theirs: Iterator[Record]) -> Iterator[tuple[Record | None, Record | None]]:
+    """Pairs of one key; None for the side that does not have it."""
+    both = heapq.merge(_of_side(0, ours), _of_side(1, theirs))
+    for _, group in itertools.groupby(both, key=itemgetter(0)):
+        found = {side: record for _, side, record in group}
+        yield found.get(0), found.get(1)
+
+
+def _of_side(side: int, records: Iterator[Record]) -> Iterator[tuple[bytes, int, Record]]:
+    return ((record[0], side, record) for record in records)
+
+
+def _lacking(first: Record | None, second: Record | None) -> Difference:
+    there = first or second or ()
+    return Difference(_text(there[0]), "key", *("there" if record else "missing" for record in (first, second)))
+
+
+def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else repr(value)
 
 

@@ -1,6 +1,6 @@
 """Tables in HDF5: writing the product, reading it back, and older versions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +40,17 @@ def _column(name: str, values: np.ndarray[Any, Any]) -> Column:
     return Column(values, unit, description)
 
 
-def load(path: Path) -> Tables:
-    """All tables of a file of this version or an older one."""
+def load(path: Path, names: Iterable[str] = tuple(TABLES)) -> Tables:
+    """All tables, or the named ones, of a file of this version or an older one."""
+    wanted = list(names)
     with storage.open_file(path, SCHEMA) as file:
-        return {**empty(), **dict(_tables(file))}
+        return {name: columns for name, columns in empty().items() if name in wanted} | dict(_tables(file, wanted))
 
 
-def _tables(file: StoredFile) -> Iterator[tuple[str, Columns]]:
-    for name, table in TABLES.items():
-        if name in file.groups:
+def _tables(file: StoredFile, wanted: Iterable[str]) -> Iterator[tuple[str, Columns]]:
+    there = file.groups
+    for name in wanted:
+        if name in there:
             columns = file.read(name, raw_strings=True)
-            yield name, conform(table, upgrade_names(name, file.schema.version, columns), file.rows(name))
+            rows = max(map(len, columns.values()), default=0)
+            yield name, conform(TABLES[name], upgrade_names(name, file.schema.version, columns), rows)

@@ -1,20 +1,24 @@
-"""Reading `scores.h5` for analysis: a DataFrame a table, columns read when they are asked for."""
+"""Reading `scores.h5` for analysis: a DataFrame a table, columns read when they are asked for.
+
+pandas and pyarrow are imported on first use: who only appends to journals need not wait for them.
+"""
 
 import functools
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 
 from gtn_hpc import storage
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.scores.schema import DESCRIPTIONS, SCHEMA, TABLES, upgrade_names
 from gtn_hpc.scores.tables import conform
 from gtn_hpc.storage import StoredFile
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ScoreTables:
@@ -31,47 +35,49 @@ class ScoreTables:
         self.attributes = dict(file.attributes)
 
     @functools.cached_property
-    def scores(self) -> pd.DataFrame:
+    def scores(self) -> "pd.DataFrame":
         """One row an architecture, fidelity and replica, sorted by key."""
         return self.read("scores")
 
     @functools.cached_property
-    def architectures(self) -> pd.DataFrame:
+    def architectures(self) -> "pd.DataFrame":
         return self.read("architectures")
 
     @functools.cached_property
-    def curves(self) -> pd.DataFrame:
+    def curves(self) -> "pd.DataFrame":
         """Accuracy after chosen steps: `table` and `key` say of which row."""
         return self.read("curves")
 
     @functools.cached_property
-    def final(self) -> pd.DataFrame:
+    def final(self) -> "pd.DataFrame":
         return self.read("final")
 
     @functools.cached_property
-    def certificate(self) -> pd.DataFrame:
+    def certificate(self) -> "pd.DataFrame":
         return self.read("certificate")
 
     @functools.cached_property
-    def asks(self) -> pd.DataFrame:
+    def asks(self) -> "pd.DataFrame":
         return self.read("asks")
 
     @functools.cached_property
-    def tells(self) -> pd.DataFrame:
+    def tells(self) -> "pd.DataFrame":
         return self.read("tells")
 
     @functools.cached_property
-    def failures(self) -> pd.DataFrame:
+    def failures(self) -> "pd.DataFrame":
         """Ends of tracebacks: `table` and `key` say of which row."""
         return self.read("failures")
 
     @functools.cached_property
-    def conflicts(self) -> pd.DataFrame:
+    def conflicts(self) -> "pd.DataFrame":
         """Values that a second evaluation gave and that differ from the kept ones."""
         return self.read("conflicts")
 
-    def read(self, table: str, columns: Iterable[str] | None = None, rows: slice | None = None) -> pd.DataFrame:
+    def read(self, table: str, columns: Iterable[str] | None = None, rows: slice | None = None) -> "pd.DataFrame":
         """Some columns, some rows; cost: what is read of them. Text is `str`, missing numbers are NaN or -1."""
+        import pandas as pd
+
         if self._file.schema.version == SCHEMA.version and table in self._file.groups:
             values = self._file.read(table, columns, rows, raw_strings=True)
         else:
@@ -105,6 +111,8 @@ class ScoreTables:
 
 def _series(values: Any) -> Any:
     """UTF-8 bytes of one width as `str`, through Arrow's layout: no Python object is made for a value."""
+    import pyarrow as pa
+
     if values.dtype.kind != "S":
         return values
     lengths = np.strings.str_len(values)

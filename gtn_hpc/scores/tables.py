@@ -184,15 +184,17 @@ def _kept(table: Table, combined: Tables, rejected: Columns) -> Iterator[tuple[t
 
 
 def _join_history(combined: Tables) -> None:
-    """Scores learn from the managers' rows when they were asked for, from which parent, and when they were told."""
+    """Scores learn from the managers' rows when they were first asked for, from which parent, and when told.
+
+    What a row says itself stands where no manager knows of it.
+    """
     scores = combined["scores"]
     for name, origins in (("asks", {"ask": "order", "parent": "parent"}), ("tells", {"tell": "order"})):
-        history = take(combined[name], _order([combined[name]["order"]]))
+        history = take(combined[name], _order([combined[name][column] for column in ("order", "manager")]))
         if length(history) and length(scores):
-            found, source = _match(scores, history)
+            known, source = _match(scores, history)
             for column, origin in origins.items():
-                missing = found & (scores[column] == DEFAULTS[TABLES["scores"].columns[column]])
-                scores[column] = _put(scores[column], missing, history[origin][source[missing]])
+                scores[column] = _put(scores[column], known, history[origin][source[known]])
 
 
 def _match(scores: Columns, history: Columns) -> tuple[Array, Array]:

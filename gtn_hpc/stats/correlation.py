@@ -51,7 +51,8 @@ def kendall(
 ) -> Estimate:
     """Kendall's tau-b with a bootstrap interval; arguments and notes as for `spearman`.
 
-    Cost: resamples x n x n, through matrix products: 10,000 resamples of 1,000 points in a second or two; memory: 7 bytes a pair.
+    Cost: resamples x n x n, through matrix products: 10,000 resamples of 1,000 points in about a second; memory:
+    7 bytes a pair of points.
     """
     first, second, told = _points(estimate, truth, top)
     if why := _undefined(first, second):

@@ -54,17 +54,15 @@ class StoredFile:
     def columns(self, group: str) -> dict[str, dict[str, str]]:
         """The columns of a group with their `units` and `description`, dimensions without values left out."""
         with self._reading():
-            datasets = {name: item for name, item in self._group(group).items() if isinstance(item, h5py.Dataset)}
             return {
                 name: {key: str(item.attrs[key]) for key in ("units", "description") if key in item.attrs}
-                for name, item in datasets.items()
-                if not _is_bare_dimension(item)
+                for name, item in self._datasets(group).items()
             }
 
     def rows(self, group: str) -> int:
         """The length of the group's columns along the first axis; 0 for a group without columns."""
         with self._reading():
-            return max((self._group(group)[name].shape[0] for name in self.columns(group)), default=0)
+            return max((item.shape[0] for item in self._datasets(group).values()), default=0)
 
     def read(
         self, group: str, columns: Iterable[str] | None = None, rows: Rows = None, *, raw_strings: bool = False
@@ -74,13 +72,14 @@ class StoredFile:
         Strings come as an object array of `str`, or with `raw_strings` as UTF-8 bytes of type S. Cost: the chosen
         chunks only.
         """
-        known = self.columns(group)
+        with self._reading():
+            known = self._datasets(group)
         wanted = list(known) if columns is None else list(columns)
         for name in wanted:
             if name not in known:
                 raise StorageError(f"{self.path} has no column '{group}/{name}'.", remedy=nearest(name, known))
         with self._reading():
-            return {name: _values(self._group(group)[name], rows, raw_strings) for name in wanted}
+            return {name: _values(known[name], rows, raw_strings) for name in wanted}
 
     def close(self) -> None:
         self._file.close()
@@ -99,6 +98,10 @@ class StoredFile:
             raise StorageError(f"{self.path} has no group '{name}'.", remedy=nearest(name, [*self.groups, "/"]))
         return found
 
+    def _datasets(self, group: str) -> dict[str, h5py.Dataset]:
+        items = self._group(group).items()
+        return {name: item for name, item in items if isinstance(item, h5py.Dataset) and not _is_bare_dimension(item)}
+
     @contextmanager
     def _reading(self) -> Iterator[None]:
         try:
@@ -108,6 +111,8 @@ class StoredFile:
 
 
 def _is_bare_dimension(dataset: h5py.Dataset) -> bool:
+    if dataset.dtype != ">f4":
+        return False
     title = dataset.attrs.get("NAME", b"")
     text = title.decode(errors="replace") if isinstance(title, bytes) else str(title)
     return text.startswith("This is a netCDF dimension but not a netCDF variable")

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,55 +26,74 @@ DIMENSION_ONLY = "This is a netCDF dimension but not a netCDF variable. {:10d}"
 RESERVED = ("schema_kind", "schema_version", "config", "environment", "created", "sealed")
 
 
+@dataclass
+class _Growing:
+    """A dataset under construction, the names of its axes and its rows so far."""
+
+    dataset: h5py.Dataset
+    dims: tuple[str, ...]
+    rows: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.rows, *self.dataset.maxshape[1:])
+
+
 class Writer:
     """An open file that grows by rows; made by `create`."""
 
     def __init__(self, file: h5py.File) -> None:
         self._file = file
-        self._dims: dict[str, dict[str, tuple[str, ...]]] = {}
+        self._groups: dict[str, dict[str, _Growing]] = {}
 
     def append(self, group: str, columns: Mapping[str, Column]) -> None:
-        """Appends to the first axis of each column; the first call for a group fixes types and dimensions.
+        """Appends to the first axis of each column; the first call for a group fixes types and dimensions, and its
+        number of rows the size of the pieces that are compressed and read together.
 
         Memory: the given columns only, so millions of rows can be written piece by piece.
         """
-        known = self._dims.setdefault(group, {})
+        known = self._groups.setdefault(group, {})
         target = self._file.require_group(group)
         for name, column in columns.items():
             values = column.encoded(name)
             if name not in known:
-                known[name] = column.named_dims(name, values.ndim)
-                _make(target, name, column, values)
-            _extend(target[name], values)
-        self._lengths(group)
-
-    def _lengths(self, group: str) -> dict[str, int]:
-        """The length of each dimension; columns that share one must agree."""
-        lengths: dict[str, int] = {}
-        for name, dims in self._dims[group].items():
-            for dim, length in zip(dims, self._file[group][name].shape, strict=True):
-                if lengths.setdefault(dim, length) != length:
-                    raise StorageError(
-                        f"Columns of group '{group}' disagree on dimension '{dim}': "
-                        f"'{name}' has {length}, another has {lengths[dim]}.",
-                        remedy="Give every column of a group the same number of rows.",
-                    )
-        return lengths
+                known[name] = _Growing(_make(target, name, column, values), column.named_dims(name, values.ndim))
+            _extend(known[name], values)
+        _lengths(group, known)
 
     def finish(self) -> None:
         """Attaches the dimension scales: one a dimension; a one-dimensional column of its name is its own scale."""
-        for group, columns in self._dims.items():
+        for group, columns in self._groups.items():
             target = self._file[group]
-            lengths = self._lengths(group)
-            for name in lengths:
-                _make_scale(target, name, lengths[name], own=columns.get(name) == (name,))
-            for name, dims in columns.items():
-                for axis, dim in enumerate(dims):
+            scales = {
+                name: columns[name].dataset
+                if name in columns and columns[name].dims == (name,)
+                else _make_dimension(target, name, length)
+                for name, length in _lengths(group, columns).items()
+            }
+            for name, scale in scales.items():
+                scale.make_scale(name if name in columns else DIMENSION_ONLY.format(scale.shape[0]))
+            for name, column in columns.items():
+                for axis, dim in enumerate(column.dims):
                     if name != dim:
-                        target[name].dims[axis].attach_scale(target[dim])
+                        column.dataset.dims[axis].attach_scale(scales[dim])
 
 
-def _make(group: h5py.Group, name: str, column: Column, values: Array) -> None:
+def _lengths(group: str, columns: Mapping[str, _Growing]) -> dict[str, int]:
+    """The length of each dimension; columns that share one must agree."""
+    lengths: dict[str, int] = {}
+    for name, column in columns.items():
+        for dim, length in zip(column.dims, column.shape, strict=True):
+            if lengths.setdefault(dim, length) != length:
+                raise StorageError(
+                    f"Columns of group '{group}' disagree on dimension '{dim}': "
+                    f"'{name}' has {length}, another has {lengths[dim]}.",
+                    remedy="Give every column of a group the same number of rows.",
+                )
+    return lengths
+
+
+def _make(group: h5py.Group, name: str, column: Column, values: Array) -> h5py.Dataset:
     dataset = group.create_dataset(
         name,
         shape=(0, *values.shape[1:]),
@@ -91,6 +111,7 @@ def _make(group: h5py.Group, name: str, column: Column, values: Array) -> None:
         dataset.attrs["units"] = column.unit
     if column.description:
         dataset.attrs["description"] = column.description
+    return dataset
 
 
 def _chunks(values: Array) -> tuple[int, ...]:
@@ -99,33 +120,30 @@ def _chunks(values: Array) -> tuple[int, ...]:
     for length in reversed(values.shape[1:]):
         shape.append(max(1, min(length, room)))
         room = max(1, room // shape[-1])
-    return (min(room, 1 << 14), *reversed(shape))
+    return (min(room, 1 << 14, max(len(values), 64)), *reversed(shape))
 
 
-def _extend(dataset: h5py.Dataset, values: Array) -> None:
-    start = dataset.shape[0]
-    if values.shape[1:] != dataset.shape[1:] or not np.can_cast(values.dtype, dataset.dtype, "safe"):
+def _extend(column: _Growing, values: Array) -> None:
+    dataset = column.dataset
+    if values.shape[1:] != column.shape[1:] or not np.can_cast(values.dtype, dataset.dtype, "safe"):
         raise StorageError(
-            f"Column '{dataset.name}' holds {dataset.dtype}{dataset.shape[1:]}, "
+            f"Column '{dataset.name}' holds {dataset.dtype}{column.shape[1:]}, "
             f"appended were {values.dtype}{values.shape[1:]}.",
             remedy="Append values of one type and shape; name the width of strings that grow.",
         )
-    dataset.resize(start + len(values), axis=0)
+    start, column.rows = column.rows, column.rows + len(values)
     if len(values):
+        dataset.resize(column.rows, axis=0)
         dataset[start:] = values.astype(dataset.dtype, copy=False).view(dataset.dtype)
 
 
-def _make_scale(group: h5py.Group, name: str, length: int, *, own: bool) -> None:
-    if own:
-        group[name].make_scale(name)
-        return
+def _make_dimension(group: h5py.Group, name: str, length: int) -> h5py.Dataset:
     if name in group:
         raise StorageError(
             f"'{name}' of group '{group.name}' is a dimension and a column of other dimensions.",
             remedy="Rename the column or the dimension.",
         )
-    scale = group.create_dataset(name, shape=(length,), maxshape=(None,), dtype=">f4", chunks=(1 << 14,))
-    scale.make_scale(DIMENSION_ONLY.format(length))
+    return group.create_dataset(name, shape=(length,), maxshape=(None,), dtype=">f4", chunks=(1 << 14,))
 
 
 @contextmanager
