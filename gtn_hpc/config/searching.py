@@ -45,7 +45,35 @@ class RandomSearch(Section):
     name: Literal["random"] = Field("random", description="each architecture drawn anew")
 
 
-Algorithm = RandomSearch
+class Evolution(Section):
+    name: Literal["evolution"] = Field("evolution", description="regularised (ageing) evolution")
+    population: int = Field(50, ge=1, description="architectures alive at a time")
+    sample: int = Field(10, ge=1, description="candidates of which the best becomes a parent")
+    synchronous: bool = Field(
+        False, description="wait for whole generations: the same search for any number of workers"
+    )
+
+
+class LocalSearch(Section):
+    name: Literal["local"] = Field("local", description="climbs from neighbour to neighbour")
+    starts: int = Field(10, ge=1, description="random architectures of which the best begins the first climb")
+
+
+class SuccessiveHalving(Section):
+    name: Literal["halving"] = Field("halving", description="few inner steps for many, more for the best")
+    first: int = Field(4, ge=1, description="inner steps of the lowest rung")
+    eta: int = Field(3, ge=2, description="one in eta goes on, to eta times as many steps")
+    asynchronous: bool = Field(True, description="promote whenever a rung allows it (ASHA) rather than rung by rung")
+
+
+class FixedList(Section):
+    name: Literal["list"] = Field("list", description="architectures of a file, one JSON specification a line")
+    path: str = Field(description="the file")
+
+
+Algorithm = Annotated[
+    RandomSearch | Evolution | LocalSearch | SuccessiveHalving | FixedList, Field(discriminator="name")
+]
 
 
 class Limits(Section):

@@ -1,6 +1,9 @@
 """Architectures that were not proposed before."""
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import numpy as np
 
 from gtn_hpc.core.errors import GtnError
 from gtn_hpc.core.records import Architecture
@@ -27,14 +30,18 @@ class Novelty:
         self.space = space
         self.known: set[str] = set()
 
-    def draw(self, sample: Callable[[], Architecture]) -> Architecture:
-        """The first of `sample`'s architectures, in canonical form, that is new; it is known from now on.
+    def sample(self, rng: np.random.Generator) -> Iterator[Architecture]:
+        """Random architectures without end."""
+        while True:
+            yield self.space.sample(rng)
+
+    def first_new(self, candidates: Iterable[Architecture]) -> Architecture:
+        """The first of `candidates`, in canonical form, that is new; it is known from now on.
 
         Raises:
-            SpaceExhausted: none came.
+            SpaceExhausted: none of the first `DRAWS` is.
         """
-        for _ in range(DRAWS):
-            arch = self.space.canonical(sample())
+        for arch in map(self.space.canonical, islice(candidates, DRAWS)):
             if arch.digest not in self.known:
                 self.known.add(arch.digest)
                 return arch

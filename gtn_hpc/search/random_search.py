@@ -17,7 +17,7 @@ class RandomSearch(Algorithm):
         if not fresh:
             return None
         rng = numpy_rng(self.seed, "search/random", number)
-        return Proposal(number, self.novelty.draw(lambda: self.space.sample(rng)), self.steps)
+        return Proposal(number, self.novelty.first_new(self.novelty.sample(rng)), self.steps)
 
     def tell(self, outcome: Outcome) -> None:
         """Random search learns nothing."""

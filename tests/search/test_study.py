@@ -187,5 +187,5 @@ def test_one_replica_that_fails_is_no_mean() -> None:
 
 def test_equal_networks_are_drawn_once() -> None:
     novelty, rng = Novelty(SPACE), np.random.default_rng(0)
-    digests = {novelty.draw(lambda: SPACE.sample(rng)).digest for _ in range(18)}
+    digests = {novelty.first_new(novelty.sample(rng)).digest for _ in range(18)}
     assert len(digests) == 18

@@ -1,0 +1,65 @@
+"""Successive halving (Jamieson and Talwalkar 2016) and its asynchronous form ASHA (Li et al. 2020) over inner steps."""
+
+import math
+
+from gtn_hpc.config.searching import SuccessiveHalving as HalvingSection
+from gtn_hpc.core.records import Architecture
+from gtn_hpc.core.streams import numpy_rng
+from gtn_hpc.search.algorithm import Algorithm, Outcome, Proposal
+from gtn_hpc.search.novelty import Novelty
+from gtn_hpc.spaces import Space
+
+
+class SuccessiveHalving(Algorithm):
+    """Random architectures are taught for few steps; the best one in `eta` of a rung goes on to `eta` times as many.
+
+    Asynchronous: promotes whenever a rung allows it. Synchronous: first the whole budget at the lowest rung, then rung
+    by rung, so that proposals do not depend on who is fastest. A promoted learner goes on from its saved state.
+    """
+
+    def __init__(self, section: HalvingSection, space: Space, steps: int, seed: int) -> None:
+        self.section, self.space, self.seed = section, space, seed
+        self.novelty = Novelty(space)
+        self.rungs = rungs(section.first, section.eta, steps)
+        self._architectures: dict[str, Architecture] = {}
+        self._told: list[dict[str, float]] = [{} for _ in self.rungs]
+        self._promoted: list[set[str]] = [set() for _ in self.rungs]
+        self._pending = 0
+
+    def ask(self, number: int, *, fresh: bool) -> Proposal | None:
+        waits = not self.section.asynchronous and (fresh or self._pending > 0)
+        proposal = None if waits else self._promotion(number)
+        if proposal is None and fresh:
+            proposal = self._beginner(number)
+        self._pending += proposal is not None
+        return proposal
+
+    def tell(self, outcome: Outcome) -> None:
+        self._pending -= 1
+        rung = self.rungs.index(outcome.proposal.fidelity)
+        self._told[rung][outcome.proposal.arch.digest] = outcome.value
+
+    def _beginner(self, number: int) -> Proposal:
+        rng = numpy_rng(self.seed, "search/halving", number)
+        arch = self.novelty.first_new(self.novelty.sample(rng))
+        self._architectures[arch.digest] = arch
+        return Proposal(number, arch, self.rungs[0])
+
+    def _promotion(self, number: int) -> Proposal | None:
+        """The best that may go on, from the highest rung."""
+        for rung in reversed(range(len(self.rungs) - 1)):
+            told = self._told[rung]
+            best = sorted(told, key=lambda arch: (-told[arch], arch))[: len(told) // self.section.eta]
+            for arch in best:
+                if arch not in self._promoted[rung] and told[arch] > -math.inf:
+                    self._promoted[rung].add(arch)
+                    return Proposal(number, self._architectures[arch], self.rungs[rung + 1], parent=arch)
+        return None
+
+
+def rungs(first: int, eta: int, steps: int) -> list[int]:
+    """Inner steps of each rung: `first`, then `eta` times as many each, the last one `steps`."""
+    found = [first]
+    while found[-1] * eta < steps:
+        found.append(found[-1] * eta)
+    return [*found, steps] if first < steps else [steps]
