@@ -8,6 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from gtn_hpc.config import Config
+from gtn_hpc.config.searching import SuccessiveHalving
 from gtn_hpc.core import environment
 from gtn_hpc.core.errors import Requeue, RunError
 from gtn_hpc.core.records import Score
@@ -24,7 +25,6 @@ from gtn_hpc.search.ledger import JournalLedger, events
 from gtn_hpc.search.loop import search
 from gtn_hpc.search.study import Study, Terms
 from gtn_hpc.search.work import MODULES, Scoring
-from gtn_hpc.spaces import make_space
 from gtn_hpc.training.estimates import architectures_of, estimates, ranked
 from gtn_hpc.training.header import read_header
 from gtn_hpc.training.request import Request
@@ -64,7 +64,7 @@ def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch
         SpaceExhausted: the space is smaller than the budget.
         Requeue: `watch.stop` said so; a new start goes on.
     """
-    setting = _setting(config, curriculum)
+    setting = _setting(config, run, curriculum)
     _claim_curriculum(run, setting.digest)
     job = environment.describe()["slurm"].get("SLURM_JOB_ID", "local")
     try:
@@ -81,9 +81,9 @@ def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch
     return report
 
 
-def _setting(config: Config, curriculum: Path) -> Setting:
-    header = read_header(curriculum, config.inner)
-    return Setting(config, curriculum, header)
+def _setting(config: Config, run: RunDirectory, curriculum: Path) -> Setting:
+    states = run.path / "states" if isinstance(config.search.algorithm, SuccessiveHalving) else None
+    return Setting(config, curriculum, read_header(curriculum, config.inner), states)
 
 
 @contextmanager
@@ -116,8 +116,7 @@ def _score(
     journal: Journal,
     watch: Watch,
 ) -> None:
-    header, section = setting.header, config.search
-    space = make_space(section.space, header.image, header.classes)
+    section = config.search
     before = read_journals(run.journal)
     fold_now_and_then = Throttle()
 
@@ -126,9 +125,9 @@ def _score(
         fold_now_and_then(lambda: fold(run, wait=False))
 
     study = Study(
-        make_algorithm(config, space, section.steps or header.steps),
+        make_algorithm(config, setting.space, setting.last_step),
         setting.identity,
-        JournalLedger(journal, space, before),
+        JournalLedger(journal, setting.space, before),
         Terms(section.budget, section.replicas),
         watch=told,
         stop=watch.stop,

@@ -25,6 +25,7 @@ from gtn_hpc.training.request import Request
 from gtn_hpc.training.room import Room, furnish
 from gtn_hpc.training.run import Measurement, Progress, train
 from gtn_hpc.training.setting import Setting
+from gtn_hpc.training.states import States
 from gtn_hpc.training.streams import RealBatches, constant, cosine
 
 DIVERGED = 1e3
@@ -111,6 +112,7 @@ class Evaluator:
         extra = self._proxies(learner, episode)
         at = {step for step in self.config.search.score_at if step < request.fidelity} | {request.fidelity}
         progress = self._run(learner, episode, request, at)
+        self._keep(request, progress)
         curve = {step: found.accuracy for step, found in sorted(progress.curve.items())}
         last = progress.curve[request.fidelity]
         if last.loss > DIVERGED:
@@ -118,8 +120,25 @@ class Evaluator:
         return Verdict("ok", last, curve, extra)
 
     def _run(self, learner: Learner, episode: Episode, request: Request, at: Collection[int]) -> Progress:
+        """From the saved state of a shorter training of this learner, where there is one."""
         start = Progress(0, learner.initial_state())
+        if self._states is not None and request.source == "curriculum":
+            start = self._states.load(self.setting.identity.learner(request), request.fidelity, start.state) or start
         return train(learner, start, episode, self.room.splits.validation, until=request.fidelity, at=at)
+
+    @property
+    def _states(self) -> States | None:
+        return None if self.setting.states is None else States(self.setting.states)
+
+    def _keep(self, request: Request, progress: Progress) -> None:
+        """A learner that has seen the whole curriculum is not needed again."""
+        if self._states is None or request.source == "real":
+            return
+        learner = self.setting.identity.learner(request)
+        if progress.steps < self.setting.last_step:
+            self._states.save(learner, progress)
+        else:
+            self._states.forget(learner)
 
     def _learner(self, request: Request) -> Learner:
         room, stream = self.room, self.setting.identity.learner(request)

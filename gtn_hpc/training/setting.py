@@ -17,11 +17,15 @@ from gtn_hpc.training.request import Identity, Request
 
 @dataclass(frozen=True)
 class Setting:
-    """The configuration, and the curriculum: its file and what stands at its head."""
+    """The configuration, and the curriculum: its file and what stands at its head.
+
+    `states` is the directory of learners that may be taught on (successive halving), None where none will be.
+    """
 
     config: Config
     curriculum: Path
     header: Header
+    states: Path | None = None
 
     @property
     def digest(self) -> str:
@@ -30,6 +34,11 @@ class Setting:
     @property
     def inner(self) -> Inner:
         return self.header.inner
+
+    @property
+    def last_step(self) -> int:
+        """Inner steps of a full training."""
+        return self.config.search.steps or self.header.steps
 
     @cached_property
     def identity(self) -> Identity:

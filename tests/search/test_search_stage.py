@@ -104,6 +104,24 @@ def test_an_evaluation_past_its_limit_is_a_row(tmp_path: Path) -> None:
         assert (tables.scores.params > 0).all()
 
 
+def test_halving_promotes_learners_from_their_saved_states(undisturbed: RunDirectory, tmp_path: Path) -> None:
+    place = directory(tmp_path / "halving")
+    halving = "search.algorithm={name: halving, first: 1, eta: 2, asynchronous: false}"
+    report = campaign(place, halving, "search.replicas=1", "search.budget=4", "search.certificate.fraction=0")
+    rows = {(score.arch, score.fidelity): score for score in read_journals(place / "campaign" / "journal").scores}
+    assert sorted(fidelity for _, fidelity in rows) == [1, 1, 1, 1, 2, 2, 3]
+    (winner,) = (arch for arch, fidelity in rows if fidelity == 3)
+    straight = directory(tmp_path / "straight")
+    specs = {row.arch: row.spec for row in read_journals(place / "campaign" / "journal").architectures}
+    (straight / "list").write_text(specs[winner])
+    one = f"search.algorithm={{name: list, path: {straight / 'list'}}}"
+    campaign(straight, one, "search.replicas=1", "search.certificate.fraction=0")
+    (expected,) = read_journals(straight / "campaign" / "journal").scores
+    assert rows[winner, 3].key == expected.key
+    assert rows[winner, 3].val_loss == expected.val_loss
+    assert report.best == ((winner, expected.val_accuracy),)
+
+
 def test_a_stopped_search_asks_for_a_requeue_and_goes_on(undisturbed: RunDirectory, tmp_path: Path) -> None:
     place = directory(tmp_path / "stopped")
     config, run = begin(place)

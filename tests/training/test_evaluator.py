@@ -108,6 +108,30 @@ def test_a_curriculum_in_random_order_is_another_pass_for_each_replica(tmp_path:
     assert not torch.equal(images[0], images[2])
 
 
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+def test_a_promoted_learner_equals_a_straight_run_bit_for_bit(
+    optimiser: str, tmp_path: Path, arch: Architecture
+) -> None:
+    straight = evaluator(tmp_path / "c.h5", f"inner.optimiser={optimiser}")
+    expected = straight.evaluate(Request(arch, 5))
+    kept = Evaluator(replace(straight.setting, states=tmp_path / "states"))
+    for fidelity in (1, 3):
+        kept.evaluate(Request(arch, fidelity))
+    promoted = Evaluator(kept.setting).evaluate(Request(arch, 5))
+    assert (promoted.val_loss, promoted.curve) == (expected.val_loss, expected.curve)
+    assert not list((tmp_path / "states").iterdir())
+
+
+def test_a_learner_is_taken_up_and_not_begun_anew(tmp_path: Path, arch: Architecture) -> None:
+    plain = evaluator(tmp_path / "c.h5")
+    kept = Evaluator(replace(plain.setting, states=tmp_path / "states"))
+    kept.evaluate(Request(arch, 3))
+    kept.room.taught.x[:3] = float("nan")
+    row = kept.evaluate(Request(arch, 5))
+    assert row.status == "ok"
+    assert kept.evaluate(Request(arch, 5)).status == "nan"
+
+
 @pytest.mark.parametrize("precision", ["float64", "bf16"])
 def test_other_precisions_score_nearly_alike(
     precision: str, tmp_path: Path, scored: Evaluator, arch: Architecture
