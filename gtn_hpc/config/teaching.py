@@ -22,6 +22,11 @@ class Run(Section):
     )
     precision: Literal["float32", "float64", "bf16"] = Field("float32", description="arithmetic of the learners")
     threads: int = Field(1, ge=1, description="CPU threads of each process; results depend on it in the last bits")
+    timeout: float = Field(600, gt=0, description="seconds that ranks wait for each other before they give up")
+    deadline: float | None = Field(
+        None, gt=0, description="seconds after its start when a stage saves and asks for a requeue (empty: never)"
+    )
+    margin: float = Field(60, ge=0, description="seconds before the time limit of a Slurm job when it does the same")
 
 
 class Augment(Section):
@@ -84,6 +89,8 @@ class Curriculum(Section):
     )
     steps: int = Field(32, ge=1, description="inner steps T")
     batch: int = Field(128, ge=1, description="synthetic images a step, B")
+    start: Literal["noise", "real"] = Field("noise", description="random images, or fitted to real training images")
+    start_passes: int = Field(100, ge=1, description="passes over the curriculum that fit a generator to real images")
     labels: Literal["even", "learned"] = Field("even", description="fixed balanced classes, or soft learned labels")
 
 
@@ -136,11 +143,16 @@ class Meta(Section):
     clip: float | None = Field(None, gt=0, description="largest norm of the meta-gradient")
     grow: Grow | None = Field(None, description="curriculum length that grows during training")
     checkpoint_every: int = Field(100, ge=1, description="meta-iterations between checkpoints")
+    checkpoint_minutes: float = Field(10, gt=0, description="minutes between checkpoints at most")
     keep: int = Field(3, ge=1, description="checkpoints that are kept")
     log_every: int = Field(10, ge=1, description="meta-iterations between logged events")
     images_every: int = Field(200, ge=1, description="meta-iterations between TensorBoard images")
     max_refused: int = Field(
-        10, ge=1, description="meta-iterations in a row with a non-finite gradient before stopping"
+        10, ge=1, description="non-finite meta-gradients in a row before going back to the last checkpoint"
+    )
+    max_returns: int = Field(3, ge=0, description="times a run may go back, each with fresh streams, before it stops")
+    compare_every: int = Field(
+        100, ge=1, description="meta-iterations between comparisons of the teacher over all ranks"
     )
     reduction: Literal["fast", "ordered"] = Field("fast", description="ordered: bit-identical for any number of ranks")
 

@@ -17,6 +17,7 @@ from gtn_hpc.data import ImageSet, Splits, load
 from gtn_hpc.inner.engine import Task
 from gtn_hpc.inner.optimisers import make_optimiser
 from gtn_hpc.inner.step import Learner
+from gtn_hpc.meta.warm_start import start_from_real
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.learners import build_learner, draw_learner
 
@@ -44,7 +45,13 @@ def prepare(config: Config, device: torch.device) -> Classroom:
     real = _soft_batches(splits.train, splits.classes)
     teacher = make_curriculum(config.teacher, config.inner, splits.shape, splits.classes, real)
     initialise(teacher.to(dtype), torch_generator(config.run.seed, "teacher"))
-    return Classroom(config, splits, teacher.to(device), device)
+    teacher.to(device)
+    curriculum = config.teacher.curriculum
+    if curriculum.start == "real":
+        start_from_real(
+            teacher, splits.train, curriculum.start_passes, torch_generator(config.run.seed, "teacher/real")
+        )
+    return Classroom(config, splits, teacher, device)
 
 
 def fresh_learner(
@@ -62,19 +69,31 @@ def fresh_learner(
     )
 
 
-def make_task(room: Classroom, iteration: int, replica: int) -> Task:
+def make_task(room: Classroom, iteration: int, replica: int, generation: int = 0) -> Task:
     """Replica `replica` of meta-iteration `iteration`: a new learner, an episode, and real batches to judge by."""
     config, seed = room.config, room.config.run.seed
     learner = fresh_learner(
-        config, room.splits.shape, room.splits.classes, "learner", iteration, replica, device=room.device
+        config,
+        room.splits.shape,
+        room.splits.classes,
+        stream("learner", generation),
+        iteration,
+        replica,
+        device=room.device,
     )
-    episode = room.teacher.episode(torch_generator(seed, "episode", iteration, replica), length(config, iteration))
-    draw = torch_generator(seed, "real", iteration, replica)
+    order = torch_generator(seed, stream("episode", generation), iteration, replica)
+    episode = room.teacher.episode(order, length(config, iteration))
+    draw = torch_generator(seed, stream("real", generation), iteration, replica)
     real = {
         steps: room.splits.train.sample(config.meta.batch, draw, config.data.augment)
         for steps in judged_after(episode.steps, config.inner.intermediate_every)
     }
     return Task(learner, learner.initial_state(), episode, real)
+
+
+def stream(name: str, generation: int) -> str:
+    """The stream's name; a fresh one for each time that training went back to a checkpoint because it diverged."""
+    return name if generation == 0 else f"{name}/generation-{generation}"
 
 
 def length(config: Config, iteration: int) -> int:
