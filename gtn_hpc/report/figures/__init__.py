@@ -1,0 +1,23 @@
+"""Every figure as a function from a DataFrame to a chart; `report.frames` makes the DataFrames."""
+
+from gtn_hpc.report.figures.cost import costs, failures, utilisation
+from gtn_hpc.report.figures.ranking import correlation, correlations
+from gtn_hpc.report.figures.searching import pareto, progress, training_curves
+from gtn_hpc.report.figures.style import PALETTE, save
+from gtn_hpc.report.figures.teaching import learning_curves, meta_accuracy, meta_loss
+
+__all__ = [
+    "PALETTE",
+    "correlation",
+    "correlations",
+    "costs",
+    "failures",
+    "learning_curves",
+    "meta_accuracy",
+    "meta_loss",
+    "pareto",
+    "progress",
+    "save",
+    "training_curves",
+    "utilisation",
+]

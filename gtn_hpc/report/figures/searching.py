@@ -1,0 +1,80 @@
+"""How the search went, and what it found for which cost."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import altair as alt
+import pandas as pd
+
+from gtn_hpc.report.figures.ranking import architecture_tooltip
+from gtn_hpc.report.figures.style import PALETTE, Chart, dashes, styled
+
+By = Literal["evaluations", "seconds", "busy_seconds"]
+Cost = Literal["params", "flops"]
+
+TITLES: Mapping[str, str] = {
+    "evaluations": "architectures scored",
+    "seconds": "seconds since the first evaluation began",
+    "busy_seconds": "seconds of evaluation, all workers together",
+    "params": "parameters",
+    "flops": "FLOPs of one image, forward",
+}
+
+PERCENT = alt.Axis(format=".1%")
+SHOWN = alt.Scale(zero=False)
+
+
+def progress(frame: pd.DataFrame, by: By = "evaluations") -> Chart:
+    """Best estimate so far over evaluations or seconds. Columns: evaluations, seconds, busy_seconds, best, run."""
+    chart = (
+        alt.Chart(frame)
+        .mark_line(interpolate="step-after", strokeWidth=2.5, color=PALETTE["best"])
+        .encode(
+            x=alt.X(f"{by}:Q", title=TITLES[by]),
+            y=alt.Y("best:Q", title="best accuracy so far", axis=PERCENT, scale=SHOWN),
+            strokeDash=dashes(frame),
+            tooltip=[
+                alt.Tooltip(f"{by}:Q", format=",.4~r"),
+                alt.Tooltip("best:Q", format=".2%"),
+                alt.Tooltip("arch:N", title="architecture"),
+            ],
+        )
+    )
+    return styled(chart, height=240)
+
+
+def pareto(frame: pd.DataFrame, cost: Cost = "params", y: str = "estimate") -> Chart:
+    """Accuracy against cost; those that none beats in both are joined.
+
+    Columns: arch, `y`, params, flops, front (bool).
+    """
+    base = alt.Chart(frame).encode(
+        x=alt.X(f"{cost}:Q", title=TITLES[cost], scale=alt.Scale(type="log", nice=False), axis=alt.Axis(format="~s")),
+        y=alt.Y(f"{y}:Q", title="accuracy", axis=PERCENT, scale=SHOWN),
+    )
+    dots = base.mark_circle(size=34, opacity=0.55, color=PALETTE["faint"]).encode(tooltip=architecture_tooltip(y))
+    front = base.transform_filter("datum.front")
+    line = front.mark_line(color=PALETTE["best"], interpolate="step-after", strokeWidth=2).encode(
+        strokeDash=dashes(frame)
+    )
+    winners = front.mark_circle(size=80, opacity=1, color=PALETTE["best"]).encode(tooltip=architecture_tooltip(y))
+    return styled(dots + line + winners)
+
+
+def training_curves(frame: pd.DataFrame) -> Chart:
+    """Validation accuracy of each architecture during its training on real data. Columns: arch, step, val_accuracy."""
+    chart = (
+        alt.Chart(frame)
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=alt.X("step:Q", title="epoch", axis=alt.Axis(tickMinStep=1)),
+            y=alt.Y("val_accuracy:Q", title="validation accuracy", axis=PERCENT, scale=SHOWN),
+            color=alt.Color("arch:N"),
+            tooltip=[
+                alt.Tooltip("arch:N", title="architecture"),
+                "step:Q",
+                alt.Tooltip("val_accuracy:Q", format=".2%"),
+            ],
+        )
+    )
+    return styled(chart, height=240)

@@ -1,0 +1,84 @@
+"""Colours, type and files of all figures."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import altair as alt
+import pandas as pd
+import vl_convert
+
+from gtn_hpc.core.atomic import replacing
+
+PALETTE: Final = {
+    "ink": "#1c2230",
+    "muted": "#5c6676",
+    "rule": "#dfe3ea",
+    "teacher": "#2563d9",
+    "real": "#d8690b",
+    "best": "#0b8a6a",
+    "faint": "#9aa5b8",
+    "bad": "#c22f4f",
+}
+"""By role; a page may give the roles other colours. Blue and orange also differ for colour-blind readers."""
+
+WIDTH, HEIGHT = 640, 300
+
+Chart = alt.Chart | alt.LayerChart
+
+
+def styled(chart: Chart, title: str = "", height: int = HEIGHT) -> Chart:
+    """The chart in our type and colours, as wide as its place."""
+    named = chart.properties(title=title) if title else chart
+    return named.properties(width="container", height=height).configure(**_config())
+
+
+def _config() -> dict[str, Any]:
+    text = {"labelColor": PALETTE["muted"], "titleColor": PALETTE["ink"]}
+    stroke = {"symbolType": "stroke", "symbolStrokeWidth": 3, "symbolOpacity": 1}
+    size = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 600}
+    axis = {"gridColor": PALETTE["rule"], "domainColor": PALETTE["faint"], "tickColor": PALETTE["faint"]}
+    return {
+        "background": "transparent",
+        "font": "system-ui, sans-serif",
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "view": {"stroke": None},
+        "axis": {**text, **size, **axis, "titlePadding": 8, "labelLimit": 160},
+        "axisX": {"grid": False},
+        "legend": {
+            **text,
+            **size,
+            "orient": "top",
+            "title": None,
+            **stroke,
+            "labelLimit": 260,
+        },
+        "title": {"color": PALETTE["ink"], "subtitleColor": PALETTE["muted"], "anchor": "start", "fontSize": 14},
+        "range": {"category": [PALETTE[name] for name in ("teacher", "real", "best", "bad", "faint")]},
+    }
+
+
+def colours(roles: dict[str, str]) -> alt.Scale:
+    """Names of series to colours by role."""
+    return alt.Scale(domain=list(roles), range=[PALETTE[role] for role in roles.values()])
+
+
+def several(frame: pd.DataFrame) -> bool:
+    """Whether the rows are those of more than one run."""
+    return "run" in frame and frame["run"].nunique() > 1
+
+
+def dashes(frame: pd.DataFrame) -> alt.StrokeDash | alt.StrokeDashValue:
+    """A kind of line for each run, or solid ones where there is one run."""
+    return alt.StrokeDash("run:N") if several(frame) else alt.StrokeDashValue([1, 0])
+
+
+def save(chart: Chart, stem: Path | str) -> tuple[Path, Path]:
+    """Writes `<stem>.png` (two pixels a point) and `<stem>.svg`; needs no network and no browser."""
+    spec = chart.properties(width=WIDTH).configure_view(stroke=None).to_dict()
+    spec["background"] = "white"
+    svg = vl_convert.vegalite_to_svg(spec)
+    paths = (Path(f"{stem}.png"), Path(f"{stem}.svg"))
+    for path, content in zip(paths, (vl_convert.svg_to_png(svg, scale=2), svg.encode()), strict=True):
+        with replacing(path) as beside:
+            beside.write_bytes(content)
+    return paths

@@ -1,0 +1,83 @@
+"""Who worked when, and what failed."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from gtn_hpc.report import figures
+from gtn_hpc.report.blocks import Block, Missing, Prose, Table, Text, figure
+from gtn_hpc.report.evidence import Evidence
+from gtn_hpc.report.frames import cost, records
+from gtn_hpc.report.wording import count, duration, percent, plural
+
+WORKERS, TRACEBACKS = 16, 10
+"""How many are listed."""
+
+
+def worked(evidence: Evidence) -> Iterator[Block]:
+    """Seconds by kind of work, and a time line of workers."""
+    rows = _work(evidence)
+    if rows.empty:
+        yield Missing("Nothing was evaluated yet", evidence.command("gtn search CONFIG"))
+        return
+    yield Prose(_in_words(evidence, rows))
+    shown = cost.busy(rows)
+    yield figure(
+        figures.utilisation(shown),
+        "Who worked when; gaps are idle time.",
+        f"Time line of {rows['worker'].nunique()} workers over {duration(rows['end'].max())}.",
+    )
+    listed = cost.workers(rows).sort_values("busy_share")
+    which = "" if len(listed) <= WORKERS else f", the {WORKERS} least busy of {len(listed)}"
+    yield Table(
+        f"Workers{which}",
+        ("work", "worker", "evaluations", "busy", "busy share", "idle at the end"),
+        [
+            (
+                row["work"],
+                row["worker"],
+                count(row["evaluations"]),
+                duration(row["busy_seconds"]),
+                percent(row["busy_share"]),
+                duration(row["tail_seconds"]),
+            )
+            for row in records(listed.head(WORKERS))
+        ],
+        numeric=2,
+    )
+
+
+def failed(evidence: Evidence) -> Iterator[Block]:
+    """How evaluations ended; the ends of tracebacks."""
+    rows = _work(evidence)
+    if rows.empty:
+        yield Missing("Nothing was evaluated yet", evidence.command("gtn search CONFIG"))
+        return
+    bad = int((rows["status"] != "ok").sum())
+    if bad == 0:
+        yield Prose(f"All {plural(len(rows), 'evaluation')} ended well.")
+        return
+    found = cost.endings(rows)
+    yield Prose(f"{plural(bad, 'evaluation')} of {count(len(rows))} gave no score.")
+    yield figure(figures.failures(found), "How evaluations ended.", f"{bad} of {len(rows)} failed.")
+    yield Table(
+        "How evaluations ended",
+        ("work", "ended", "evaluations"),
+        [(row["work"], row["status"], count(row["rows"])) for row in records(found)],
+        numeric=2,
+    )
+    assert evidence.tables is not None
+    for row in records(evidence.tables.failures.head(TRACEBACKS)):
+        yield Text(f"{row['status']}: {row['table']}, {row['key']}", row["detail"])
+
+
+def _work(evidence: Evidence) -> pd.DataFrame:
+    return pd.DataFrame() if evidence.tables is None else cost.work(evidence.tables)
+
+
+def _in_words(evidence: Evidence, rows: pd.DataFrame) -> str:
+    names = {"scores": "scoring with the teacher", "certificate": "the certificate", "final": "training winners"}
+    parts = [f"{duration(row['seconds'])} for {names[row['work']]}" for row in records(cost.totals(rows))]
+    meta = sum(event.get("seconds") or 0.0 for event in evidence.events if event["kind"] == "iterated")
+    counted = f" Logged meta-iterations took {duration(meta)}." if meta else ""
+    return f"Work of all workers: {', '.join(parts)}.{counted}"

@@ -1,0 +1,100 @@
+"""Whether the teacher's estimates may be believed: the certificate."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from gtn_hpc.report import figures
+from gtn_hpc.report.blocks import Block, Missing, Prose, Table, figure
+from gtn_hpc.report.evidence import Evidence
+from gtn_hpc.report.frames import records
+from gtn_hpc.report.frames.estimates import controls
+from gtn_hpc.report.frames.ranking import rivals
+from gtn_hpc.report.wording import plural, rank
+
+
+def certified(evidence: Evidence) -> Iterator[Block]:
+    """Scatter, correlations with intervals, and the teacher beside other ways to rank."""
+    if evidence.tables is None:
+        yield Missing("No architectures scored yet", evidence.command("gtn search CONFIG"))
+    elif evidence.pairs.empty:
+        yield Missing(
+            "No architecture was trained on real data as well",
+            evidence.command("gtn search CONFIG search.certificate.fraction=0.25"),
+        )
+    else:
+        yield from _certificate(evidence)
+
+
+def main_result(found: pd.DataFrame) -> tuple[dict[str, Any], ...]:
+    """Spearman and Kendall over all architectures."""
+    return tuple(records(found[found["subset"] == "all"]))
+
+
+def in_words(found: pd.DataFrame) -> str:
+    spearman, kendall = main_result(found)
+    if pd.isna(spearman["value"]):
+        return f"The estimates cannot be compared with the truth: {spearman['note']}."
+    low = spearman["low"]
+    verdict = (
+        "The ranking carries information: the interval lies above zero."
+        if low > 0
+        else "The interval holds zero: on this evidence the ranking may be chance."
+    )
+    return (
+        f"Over {plural(int(spearman['n']), 'architecture')} trained both ways, Spearman's rank correlation of estimate "
+        f"and truth is {rank(spearman['value'], low, spearman['high'])}, "
+        f"Kendall's {rank(kendall['value'], kendall['low'], kendall['high'])}. {verdict}"
+    )
+
+
+def _certificate(evidence: Evidence) -> Iterator[Block]:
+    assert evidence.tables is not None
+    pairs, found = evidence.pairs, evidence.correlations
+    others = rivals(pairs, controls(evidence.tables), evidence.config.run.seed)
+    yield figure(
+        figures.correlation(pairs),
+        f"Accuracy after the curriculum against accuracy after {evidence.config.search.certificate.steps} steps of "
+        "real data. Point at an architecture to see it drawn.",
+        f"Scatter of {len(pairs)} architectures. {in_words(found)}",
+        half=True,
+    )
+    yield figure(
+        figures.correlations(_named(found, others)),
+        "Rank correlation with the truth: the teacher, and other ways to rank the same architectures.",
+        "The numbers are in the tables below.",
+        half=True,
+    )
+    yield from _tables(found, others)
+    yield from (Prose(f"Note: {note}.") for note in dict.fromkeys(found["note"]) if note)
+
+
+def _named(found: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """One row a dot of the figure; what has no value is left out."""
+    teacher = found.assign(name="teacher, " + found["subset"])
+    return pd.concat([teacher, others.assign(statistic="Spearman")]).dropna(subset=["value"])
+
+
+def _tables(found: pd.DataFrame, others: pd.DataFrame) -> Iterator[Block]:
+    yield Table(
+        "Rank correlation of estimate and truth with bootstrap 95 % intervals",
+        ("architectures", "number", "Spearman", "Kendall"),
+        [_row(str(subset), records(rows)) for subset, rows in found.groupby("subset", sort=False)],
+    )
+    yield Table(
+        "Other ways to rank the same architectures (Spearman), and how far the teacher is ahead",
+        ("ranked by", "number", "Spearman", "teacher ahead by"),
+        [
+            (row["name"], str(row["n"]), _rank(row), rank(row["ahead"], row["ahead_low"], row["ahead_high"]))
+            for row in records(others)
+        ],
+    )
+
+
+def _row(subset: str, found: list[dict[str, Any]]) -> tuple[str, ...]:
+    return (subset, str(found[0]["n"]), *map(_rank, found))
+
+
+def _rank(row: dict[str, Any]) -> str:
+    return rank(row["value"], row["low"], row["high"])

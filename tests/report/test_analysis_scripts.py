@@ -1,0 +1,105 @@
+"""The scripts of analysis/ as programs, on a machine without torch; one process runs them all, to start but once."""
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from report_runs import Sizes, whole_run
+
+from gtn_hpc import stats
+from gtn_hpc.report.evidence import gather
+from gtn_hpc.report.frames import ranking
+
+SCRIPTS = sorted((Path(__file__).resolve().parents[2] / "analysis").glob("*.py"))
+NAMES = [path.stem for path in SCRIPTS]
+
+PROGRAM = """
+import contextlib, io, json, runpy, sys
+told = []
+for command in json.load(sys.stdin):
+    sys.argv = command
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            runpy.run_path(command[0], run_name="__main__")
+        except SystemExit as end:
+            told.append({"code": end.code or 0})
+    told[-1] |= {"out": out.getvalue(), "err": err.getvalue()}
+assert "torch" not in sys.modules
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def analysed(launch, torch_blocked, finished, tmp_path_factory):
+    """What each command line printed and returned, by name; files lie in `.directory`."""
+    directory = tmp_path_factory.mktemp("analysed")
+    other = whole_run(directory, "other", Sizes(12, 6, 0))
+    commands = {name: [name, finished.path, "-o", directory / "out" / name] for name in NAMES}
+    commands |= {f"help {name}": [name, "--help"] for name in NAMES}
+    commands["few"] = ["rank_correlation", finished.scores, "-o", directory / "few", "--resamples", "500"]
+    commands["two"] = ["search_efficiency", finished.path, other.scores, "-o", directory / "two", "--by", "seconds"]
+    commands["lost"] = ["pareto", directory / "nothing.h5"]
+    commands["no fidelity"] = ["rank_correlation", finished.path, "--fidelity", "3"]
+    commands["no cost"] = ["pareto", finished.path, "--cost", "money"]
+    commands["by final"] = ["rank_correlation", finished.path, "--truth", "final", "-o", directory / "final"]
+    lines = [[str(SCRIPTS[0].parent / f"{name}.py"), *map(str, rest)] for name, *rest in commands.values()]
+    program, listed = directory / "program.py", directory / "commands.json"
+    program.write_text(PROGRAM.replace("sys.stdin", f"open({str(listed)!r})"))
+    listed.write_text(json.dumps(lines))
+    told = json.loads(launch([sys.executable, program], environ=torch_blocked, timeout=280).stdout)
+    return directory, dict(zip(commands, told, strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_writes_picture_table_and_facts(analysed, name):
+    directory, told = analysed
+    assert told[name]["code"] == 0, told[name]["err"]
+    png, svg, table, facts = (directory / "out" / f"{name}.{kind}" for kind in ("png", "svg", "csv", "json"))
+    assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert svg.read_text().startswith("<svg")
+    written = json.loads(facts.read_text())
+    assert len(pd.read_csv(table)) == len(written["rows"]) > 0
+    assert written["facts"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_has_help(analysed, name):
+    told = analysed[1][f"help {name}"]
+    assert told["code"] == 0
+    assert "-o STEM" in told["out"]
+    assert "PATH" in told["out"]
+
+
+def test_nothing_imports_the_scripts():
+    root = SCRIPTS[0].parents[1]
+    assert len(SCRIPTS) >= 6
+    assert not [path for path in (root / "gtn_hpc").rglob("*.py") if "import analysis" in path.read_text()]
+
+
+def test_correlations_equal_those_of_stats(analysed, finished):
+    table = pd.read_csv(analysed[0] / "few.csv").set_index(["subset", "statistic"])
+    pairs = gather(finished).pairs.sort_values("arch")
+    expected = stats.spearman(pairs["estimate"], pairs["truth"], rng=ranking.generator(0), resamples=500)
+    found = table.loc[("all", "Spearman"), ["value", "low", "high"]].tolist()
+    assert found == pytest.approx([expected.value, expected.low, expected.high], abs=1e-12)
+
+
+def test_the_truth_is_named(analysed):
+    assert json.loads((analysed[0] / "few.json").read_text())["facts"]["recipe"] == ["real data, 1200 steps"]
+    facts = json.loads((analysed[0] / "final.json").read_text())["facts"]
+    assert facts == {"truth": "final", "recipe": ["sgd cosine lr=0.025"]}
+
+
+def test_several_runs_keep_their_names(analysed):
+    assert set(pd.read_csv(analysed[0] / "two.csv")["run"]) == {"digits", "other"}
+
+
+@pytest.mark.parametrize(("command", "code"), [("lost", 1), ("no fidelity", 1), ("no cost", 2)])
+def test_errors_are_short(analysed, command, code):
+    told = analysed[1][command]
+    assert told["code"] == code
+    assert "error: " in told["err"]
+    assert "Traceback" not in told["err"]

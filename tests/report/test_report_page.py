@@ -1,0 +1,118 @@
+"""The page as text: what it says, what it leaves out, how large it is."""
+
+import html
+import json
+import re
+
+import pytest
+from report_runs import Sizes, configured, whole_run, write_curriculum
+
+from gtn_hpc import stats
+from gtn_hpc.config.claim import claim
+from gtn_hpc.core.errors import StorageError, UsageError
+from gtn_hpc.report import figures
+from gtn_hpc.report.evidence import gather
+from gtn_hpc.report.frames import ranking
+from gtn_hpc.report.page import write
+from gtn_hpc.report.wording import duration, percent, points, rank, short
+
+
+@pytest.fixture(scope="module")
+def page(reported):
+    return reported.read_text()
+
+
+def text_of(page):
+    """What is read, without scripts and tags; every space an ordinary one."""
+    body = re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", body)))
+
+
+def test_its_statistics_are_those_of_stats(finished, page):
+    pairs = gather(finished).pairs.sort_values("arch")
+    rng = ranking.generator(0)
+    spearman = stats.spearman(pairs["estimate"], pairs["truth"], rng=rng)
+    kendall = stats.kendall(pairs["estimate"], pairs["truth"], rng=rng)
+    text = text_of(page)
+    assert f"is {rank(spearman.value, spearman.low, spearman.high)}, Kendall's" in text
+    assert f"Kendall's {rank(kendall.value, kendall.low, kendall.high)}" in text
+    accuracy = gather(finished).lessons.accuracy
+    ahead = stats.paired_difference(accuracy["teacher"][:, -1], accuracy["real data"][:, -1])
+    assert f"{points(ahead.value)} points [{points(ahead.low)}, {points(ahead.high)}]" in text
+    assert " ".join(percent(stats.mean(accuracy["teacher"][:, -1]).value).split()) in text
+
+
+def test_it_names_where_everything_comes_from(finished, page):
+    environment = json.loads(finished.environment.read_text())
+    text = text_of(page)
+    for fact in ("c" * 64, environment["gtn_hpc"], environment["processor"], f"gtn search {finished.config}"):
+        assert fact in text
+    assert "gtn reproduce" in text
+
+
+def test_it_needs_nothing_from_elsewhere(page):
+    markup = re.sub(r"<(script)[^>]*>.*?</\1>", "", page, flags=re.DOTALL)
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)[^\"]*\"", markup)
+    assert "@import" not in page
+    assert "url(" not in re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
+
+
+def test_text_of_runs_is_escaped(page):
+    assert "Traceback 0 &lt;b&gt;" in page
+    assert "Traceback 0 <b>" not in page
+
+
+def test_tables_have_captions_and_images_have_alternatives(page):
+    assert page.count("<table>\n") == page.count("<caption>") > 5
+    assert not re.findall(r"<img(?![^>]*alt=)[^>]*>", page.split("<script>")[0])
+    levels = [int(level) for level in re.findall(r"<h([1-6])", page)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+
+
+def test_what_is_missing_is_a_line_with_the_command(tmp_path):
+    run = claim(configured(tmp_path), "train")
+    text = text_of(write([run], tmp_path / "report.html").read_text())
+    for command in ("gtn train", "gtn search", "gtn final"):
+        assert f"this command makes it: {command} {run.config}" in text
+    write_curriculum(run.curriculum, configured(tmp_path), evaluated=False)
+    assert f"gtn evaluate {run.path}" in text_of(write([run], tmp_path / "report.html").read_text())
+
+
+def test_no_run_is_an_error(tmp_path):
+    with pytest.raises(UsageError, match="gtn report RUN"):
+        write([], tmp_path / "report.html")
+
+
+def test_a_damaged_file_is_an_error_and_leaves_the_old_page(tmp_path):
+    run = whole_run(tmp_path, sizes=Sizes(8, 4, 0))
+    page = write([run], tmp_path / "report.html").read_text()
+    run.scores.write_bytes(run.scores.read_bytes()[:-2000])
+    with pytest.raises(StorageError):
+        write([run], tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text() == page
+
+
+def test_ten_thousand_architectures_fit_in_five_megabytes(tmp_path):
+    run = whole_run(tmp_path, "many", Sizes(10_000, 200, 3, workers=16, space="{name: conv}"))
+    page = write([run], tmp_path / "report.html")
+    assert page.stat().st_size < 5_000_000
+    assert "10 000 architectures" in text_of(page.read_text()).replace("\u202f", " ")
+
+
+def test_figures_are_saved_as_png_and_svg(tmp_path):
+    frame = gather(whole_run(tmp_path, sizes=Sizes(12, 8, 0))).pairs
+    png, svg = figures.save(figures.correlation(frame), tmp_path / "scatter")
+    assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert svg.read_text().count('aria-roledescription="circle"') == len(frame)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.5, "0.5 s"), (75, "1 min 15 s"), (3599.7, "1 h 00 min"), (7322, "2 h 02 min")]
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_short_numbers():
+    assert [short(value).replace("\u202f", " ") for value in (12, 1500, 2.5e6)] == ["12", "1.5 k", "2.5 M"]
