@@ -11,8 +11,8 @@ from typing import Any
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.scores.schema import VERSION, upgrade_names
 
-HEAD, MIDDLE, END = b'{"crc":"', b'","row":', b"}"
-BODY = len(HEAD) + 8 + len(MIDDLE)
+BODY = len('{"crc":"01234567","row":')
+END = b"}"
 RESYNC = re.compile(rb'(?=\{"crc":")')
 BLOCK_BYTES = 1 << 23
 
@@ -55,14 +55,17 @@ def encode(row: dict[str, Any]) -> bytes:
 
 def wrap(body: bytes) -> bytes:
     """The line of a row's text."""
-    return HEAD + f"{zlib.crc32(body):08x}".encode() + MIDDLE + body + END + b"\n"
+    return _start(body) + body + END + b"\n"
+
+
+def _start(body: bytes) -> bytes:
+    return b'{"crc":"%08x","row":' % zlib.crc32(body)
 
 
 def body_of(line: bytes) -> bytes | None:
     """The row's text, or None where the line is not as it was written."""
     body = line[BODY:-1]
-    crc = HEAD + f"{zlib.crc32(body):08x}".encode() + MIDDLE
-    return body if line[:BODY] == crc and line[-1:] == END else None
+    return body if line[:BODY] == _start(body) and line[-1:] == END else None
 
 
 def read_blocks(path: Path, start: Position = Position()) -> Iterator[Block]:

@@ -56,13 +56,11 @@ def _columns(table: Table, rows: Sequence[Plain]) -> Columns:
 
 
 def _transposed(table: Table, rows: Sequence[Plain]) -> dict[str, Sequence[Any]]:
-    """The rows' values by column; rows of older versions may lack some."""
-    try:
-        columns = zip(*map(itemgetter(*table.columns), rows), strict=True)
-        return dict(zip(table.columns, columns, strict=True)) if rows else {name: [] for name in table.columns}
-    except KeyError:
-        defaults = {name: "" if kind is str else DEFAULTS[kind] for name, kind in table.columns.items()}
-        return {name: [row.get(name, default) for row in rows] for name, default in defaults.items()}
+    """The rows' values by column."""
+    if not rows:
+        return {name: [] for name in table.columns}
+    columns = zip(*map(itemgetter(*table.columns), rows), strict=True)
+    return dict(zip(table.columns, columns, strict=True))
 
 
 def length(columns: Columns) -> int:
