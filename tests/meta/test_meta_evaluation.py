@@ -1,0 +1,135 @@
+"""Judging a teacher: the control is real data at its best, the same learners, and files tell what was measured."""
+
+import numpy as np
+import pytest
+import torch
+from tiny import alone, tiny
+
+from gtn_hpc import storage
+from gtn_hpc.core.errors import DataError, UsageError
+from gtn_hpc.curriculum import file
+from gtn_hpc.meta.evaluation import evaluate_teacher, final_accuracies
+from gtn_hpc.meta.export import read_evaluation
+from gtn_hpc.meta.judge import config_of, judge, reencode
+from gtn_hpc.meta.setup import prepare
+from gtn_hpc.meta.stage import train
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    config = tiny(root, "evaluate.real_data.enabled=true", "teacher.curriculum.steps=6", "evaluate.learners=3")
+    return train(config, alone())
+
+
+@pytest.fixture(scope="module")
+def found(taught):
+    return file.read(taught.run.curriculum)
+
+
+def test_accuracies_are_of_each_learner_after_each_step(taught):
+    evaluation = taught.evaluation
+    assert evaluation.split == "validation"
+    assert evaluation.teacher.shape == evaluation.control.accuracy.shape == (3, 6)
+    assert len(np.unique(evaluation.control.accuracy[:, -1])) > 1
+
+
+def test_the_control_learns_at_a_point_of_the_grid(taught):
+    control = taught.evaluation.control
+    assert control.lr in (0.1, 0.4)
+    assert control.momentum == 0.5
+    assert control.statistics in ("last", "running")
+    assert control.accuracy[:, -1].mean() > 0.2 > control.accuracy[:, 0].mean() - 0.1
+
+
+def test_the_file_gives_back_what_was_measured(taught):
+    read = read_evaluation(taught.run.curriculum)
+    np.testing.assert_array_equal(read.teacher, taught.evaluation.teacher)
+    np.testing.assert_array_equal(read.control.accuracy, taught.evaluation.control.accuracy)
+    assert (read.control.lr, read.control.statistics) == (
+        taught.evaluation.control.lr,
+        taught.evaluation.control.statistics,
+    )
+
+
+def test_judging_the_file_gives_the_same_accuracies(taught, found):
+    again = judge(found, config_of(found), CPU, learners=3, split="validation", real_data=True)
+    np.testing.assert_array_equal(again.teacher, taught.evaluation.teacher)
+    np.testing.assert_array_equal(again.control.accuracy, taught.evaluation.control.accuracy)
+
+
+def test_a_learner_does_not_depend_on_how_many_there_are(taught, found):
+    one = judge(found, config_of(found), CPU, learners=1, split="validation", real_data=False)
+    np.testing.assert_array_equal(one.teacher[0], taught.evaluation.teacher[0])
+    assert one.control is None
+
+
+def test_the_quick_check_is_the_last_step_of_the_long_one(taught, found):
+    config = config_of(found)
+    quick = final_accuracies(config, found.frozen, prepare(config, CPU).splits, learners=3)
+    np.testing.assert_array_equal(quick, taught.evaluation.teacher[:, -1])
+
+
+def test_the_test_split_is_another_one(taught, found):
+    config = config_of(found)
+    splits = prepare(config, CPU).splits
+    on_test = evaluate_teacher(config, found.frozen, splits, learners=2, split="test", real_data=False)
+    assert on_test.split == "test"
+    assert (on_test.teacher != taught.evaluation.teacher[:2]).any()
+
+
+def test_a_learner_that_diverges_counts_as_one_that_knows_nothing(found):
+    config = config_of(found)
+    wild = found.frozen
+    wild = type(wild)(wild.x, wild.y, torch.full((6,), 1e30), torch.full((6,), 0.9), "fixed")
+    splits = prepare(config, CPU).splits
+    judged = evaluate_teacher(config, wild, splits, learners=2, real_data=False)
+    np.testing.assert_allclose(judged.teacher, 0.1)
+
+
+def test_float16_is_stored_with_its_own_accuracy(taught, found, tmp_path):
+    path = tmp_path / "half.h5"
+    reencode(found, path, "float16", CPU)
+    half = file.read(path)
+    assert torch.equal(half.frozen.x, found.frozen.x.half().float())
+    stored = read_evaluation(path)
+    judged = judge(half, config_of(half), CPU, learners=3, split="validation", real_data=False)
+    np.testing.assert_array_equal(stored.teacher, judged.teacher)
+    np.testing.assert_array_equal(stored.control.accuracy, taught.evaluation.control.accuracy)
+
+
+def foreign(path, x, y):
+    steps = len(x)
+    columns = {
+        "x": storage.Column(x, dims=("step", "image", "channel", "height", "width")),
+        "y": storage.Column(y, dims=("step", "image", "class")),
+        "lr": storage.Column(np.full(steps, 0.2, np.float32), dims=("step",)),
+        "momentum": storage.Column(np.full(steps, 0.5, np.float32), dims=("step",)),
+    }
+    storage.write(path, {"/": columns}, {"order": "fixed"}, schema=file.SCHEMA)
+    return file.read(path)
+
+
+def test_real_images_in_a_foreign_file_teach(tmp_path):
+    config = tiny(tmp_path, "data.train=null", "learners=[{family: conv2-fc, widths: [16, 16, 32]}]")
+    splits = prepare(config, CPU).splits
+    batches = [splits.train.sample(64, torch.Generator().manual_seed(n)) for n in range(8)]
+    x = np.stack([batch.x.numpy() for batch in batches])
+    y = np.stack([np.eye(10, dtype=np.float32)[batch.y.numpy()] for batch in batches])
+    given = foreign(tmp_path / "real.h5", x, y)
+    judged = judge(given, config, CPU, learners=3, split="validation", real_data=False)
+    assert judged.teacher[:, -1].mean() > 0.5
+
+
+def test_a_foreign_file_says_that_it_needs_a_configuration(tmp_path):
+    given = foreign(tmp_path / "bare.h5", np.zeros((2, 4, 1, 8, 8), np.float32), np.full((2, 4, 10), 0.1, np.float32))
+    with pytest.raises(UsageError, match="--config"):
+        config_of(given)
+
+
+def test_a_curriculum_of_other_images_is_refused(tmp_path):
+    given = foreign(tmp_path / "big.h5", np.zeros((2, 4, 1, 28, 28), np.float32), np.full((2, 4, 10), 0.1, np.float32))
+    with pytest.raises(DataError, match="1x28x28"):
+        judge(given, tiny(tmp_path), CPU, learners=1, split="validation", real_data=False)

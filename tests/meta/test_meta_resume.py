@@ -1,0 +1,94 @@
+"""Cut off anywhere and by anything, at any number of ranks, a run ends where it would have ended."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from tiny import alone, tiny
+
+from gtn_hpc.config import dump
+from gtn_hpc.core.errors import Requeue
+from gtn_hpc.curriculum import file
+from gtn_hpc.meta.events import Iterated, Noted, Resumed
+from gtn_hpc.meta.stage import train
+
+LONG = ("meta.iterations=40", "meta.checkpoint_every=7")
+
+
+@pytest.fixture(scope="module")
+def digest(tmp_path_factory):
+    """Of the run that nothing disturbed."""
+    return train(tiny(tmp_path_factory.mktemp("straight"), *LONG), alone()).frozen.digest()
+
+
+def stopping_at(iteration):
+    def observe(event):
+        if isinstance(event, Iterated) and event.iteration == iteration:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return observe
+
+
+def test_stopped_and_resumed_again_and_again_it_ends_the_same(tmp_path, digest):
+    config = tiny(tmp_path, *LONG)
+    for iteration in (0, 17, 38):
+        with pytest.raises(Requeue, match=f"SIGTERM after {iteration + 1} of 40"):
+            train(config, alone(), [stopping_at(iteration)])
+        state = json.loads((tmp_path / "tiny" / "state.json").read_text())
+        assert state["wants_requeue"] is True
+        assert state["stages"]["train"]["iteration"] == iteration + 1
+    seen = []
+    taught = train(config, alone(), [seen.append])
+    assert [event.iteration for event in seen if isinstance(event, Resumed)] == [39]
+    assert taught.frozen.digest() == digest
+    assert json.loads((tmp_path / "tiny" / "state.json").read_text())["wants_requeue"] is False
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_said_so(tmp_path, digest):
+    config = tiny(tmp_path, *LONG)
+    with pytest.raises(Requeue):
+        train(config, alone(), [stopping_at(23)])
+    (tmp_path / "tiny" / "checkpoints" / "step-000024" / "state.pt").write_bytes(b"torn")
+    seen = []
+    assert train(config, alone(), [seen.append]).frozen.digest() == digest
+    assert [event.iteration for event in seen if isinstance(event, Resumed)] == [21]
+    assert any(isinstance(event, Noted) and "damaged" in event.message for event in seen)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGKILL, -9)])
+def test_a_signal_at_any_moment_costs_no_bit(tmp_path, digest, number, code):
+    config = tmp_path / "tiny.yaml"
+    config.write_text(dump(tiny(tmp_path, *LONG)))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gtn_hpc", "train", config], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    events = tmp_path / "tiny" / "events" / "train.jsonl"
+    deadline = time.monotonic() + 60
+    wanted = 9 + os.getpid() % 15
+    while not (events.is_file() and events.read_bytes().count(b"\n") >= wanted) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in said
+    if number == signal.SIGTERM:
+        assert "SIGTERM" in said
+        assert json.loads((tmp_path / "tiny" / "state.json").read_text())["wants_requeue"] is True
+    seen = []
+    assert train(tiny(tmp_path, *LONG), alone(), [seen.append]).frozen.digest() == digest
+    assert any(isinstance(event, Resumed) for event in seen)
+
+
+def test_ordered_reduction_gives_the_same_bits_on_two_ranks(tmp_path, launch):
+    ordered = ("meta.reduction=ordered", "meta.replicas=3")
+    single = train(tiny(tmp_path / "one", *ordered), alone())
+    config = tmp_path / "tiny.yaml"
+    config.write_text(dump(tiny(tmp_path / "two", *ordered)))
+    torchrun = ["torchrun", "--standalone", "--nproc-per-node", "2", "-m", "gtn_hpc"]
+    done = launch([*torchrun, "train", config, "--json"], timeout=120)
+    told = json.loads(done.stdout)
+    assert told["digest"] == single.frozen.digest() == file.read(tmp_path / "two" / "tiny" / "curriculum.h5").digest
