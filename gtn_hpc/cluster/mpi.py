@@ -35,6 +35,23 @@ def broadcast(value: Value, expected: int) -> Value:
     return received
 
 
+def gather_everywhere(value: Value, expected: int) -> list[Value]:
+    """The value of each of the `expected` ranks, in order of rank, on all of them."""
+    gathered: list[Value] = world(expected).allgather(value)
+    return gathered
+
+
+def executor(expected: int) -> Any:
+    """A context manager: on rank 0 a `concurrent.futures.Executor` over the other ranks.
+
+    On those it gives None, once rank 0 has left its own; until then they do what they are sent, in their main thread.
+    """
+    communicator = world(expected)
+    from mpi4py.futures import MPICommExecutor
+
+    return MPICommExecutor(communicator, root=0)
+
+
 def abort(code: int) -> None:
     """Ends all ranks of a started MPI at once, also those that hang; without MPI it does nothing.
 

@@ -1,20 +1,16 @@
 """The search stage from a configuration to scores.h5."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
 from gtn_hpc.config import Config
-from gtn_hpc.config.searching import SuccessiveHalving
-from gtn_hpc.core import environment
 from gtn_hpc.core.errors import Requeue, RunError
 from gtn_hpc.core.records import Score
 from gtn_hpc.core.rundir import RunDirectory
-from gtn_hpc.farm import InProcess, Pool, Threads, results
-from gtn_hpc.farm.child import Nursery
+from gtn_hpc.farm import Pool, results
 from gtn_hpc.scores.folding import FoldReport, Throttle, fold
 from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.replay import Journals, read_journals
@@ -23,10 +19,9 @@ from gtn_hpc.search.algorithms import make_algorithm
 from gtn_hpc.search.certificate import Certificate, certify, stratified, truths_of
 from gtn_hpc.search.ledger import JournalLedger, events
 from gtn_hpc.search.loop import search
+from gtn_hpc.search.pools import job, open_pool, setting_of
 from gtn_hpc.search.study import Study, Terms
-from gtn_hpc.search.work import MODULES, Scoring
 from gtn_hpc.training.estimates import architectures_of, estimates, ranked
-from gtn_hpc.training.header import read_header
 from gtn_hpc.training.request import Request
 from gtn_hpc.training.setting import Setting
 
@@ -64,11 +59,10 @@ def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch
         SpaceExhausted: the space is smaller than the budget.
         Requeue: `watch.stop` said so; a new start goes on.
     """
-    setting = _setting(config, run, curriculum)
+    setting = setting_of(config, run, curriculum)
     _claim_curriculum(run, setting.digest)
-    job = environment.describe()["slurm"].get("SLURM_JOB_ID", "local")
     try:
-        with _pool(setting, run, job) as pool, Journal(run.journal, f"{job}-manager") as journal:
+        with open_pool(setting, run) as pool, Journal(run.journal, f"{job()}-manager") as journal:
             _score(config, run, setting, pool, journal, watch)
             _certify(config, run, setting, pool, watch)
     finally:
@@ -79,22 +73,6 @@ def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch
     certificate = report.certificate.to_json()
     run.update_state("search", architectures=report.architectures, certificate=certificate, done=True)
     return report
-
-
-def _setting(config: Config, run: RunDirectory, curriculum: Path) -> Setting:
-    states = run.path / "states" if isinstance(config.search.algorithm, SuccessiveHalving) else None
-    return Setting(config, curriculum, read_header(curriculum, config.inner), states)
-
-
-@contextmanager
-def _pool(setting: Setting, run: RunDirectory, job: str) -> Iterator[Pool[Request, Score]]:
-    """The pool of the configuration, ready for work."""
-    section = setting.config.search
-    with ExitStack() as opened:
-        nursery = opened.enter_context(Nursery(MODULES)) if section.isolated else None
-        work = Scoring(setting, run.journal, job, nursery)
-        pool: Pool[Request, Score] = Threads(work, section.workers) if section.workers > 1 else InProcess(work)
-        yield opened.enter_context(pool)
 
 
 def _claim_curriculum(run: RunDirectory, digest: str) -> None:

@@ -6,13 +6,16 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
+from gtn_hpc.cluster.environment import detect
 from gtn_hpc.config import Config, dump, parse
 from gtn_hpc.config.claim import claim
+from gtn_hpc.core.errors import GtnError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.curriculum.file import Description, write
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import load
+from gtn_hpc.search.pools import assist
 from gtn_hpc.search.stage import SearchReport, run_search
 
 TEXT = """
@@ -49,10 +52,22 @@ def begin(directory: Path, *overrides: str) -> tuple[Config, RunDirectory]:
     return config, claim(config, "search")
 
 
+def rank(directory: Path, *overrides: str) -> None:
+    """Under mpiexec: the first rank searches, the others assist."""
+    if detect().rank == 0:
+        campaign(directory, *overrides)
+    else:
+        config = configured(directory, *overrides)
+        assist(config, RunDirectory(directory / "campaign"), directory / "curriculum.h5")
+
+
 def campaign(directory: Path, *overrides: str) -> SearchReport:
     config, run = begin(directory, *overrides)
     return run_search(config, run, directory / "curriculum.h5")
 
 
 if __name__ == "__main__":
-    campaign(Path(sys.argv[1]), *sys.argv[2:])
+    try:
+        rank(Path(sys.argv[1]), *sys.argv[2:])
+    except GtnError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
