@@ -14,11 +14,11 @@ def make_engine(section: EngineSection) -> Engine:
         from gtn_hpc.inner.unrolled import Unrolled
 
         return Unrolled()
-    from gtn_hpc.inner.reverse import Reverse
+    from gtn_hpc.inner.auto import make_adjoint
     from gtn_hpc.inner.trajectory import Trajectory
 
     return Trajectory(
-        Reverse(),
+        make_adjoint(section.adjoint),
         budget=section.memory_budget,
         window=section.window,
         random_window=section.random_window,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch.nn import functional as F
 
 from gtn_hpc.core.errors import UsageError
 from gtn_hpc.core.records import Batch, Hyper
+from gtn_hpc.inner.fingerprint import fingerprint
 from gtn_hpc.inner.optimisers import Tensors
 from gtn_hpc.inner.step import Learner, LearnerState, evaluate, training_loss
 
@@ -46,6 +48,12 @@ class FlatLearner:
     @cached_property
     def sizes(self) -> list[int]:
         return [shape.numel() for shape in self.shapes.values()]
+
+    @cached_property
+    def fingerprint(self) -> tuple[Any, ...]:
+        """Equal for learners that differ in the values of their parameters and in their seed alone."""
+        learner = self.learner
+        return fingerprint(learner.module), learner.optimiser, learner.autocast, learner.stochastic
 
     def pack(self, state: LearnerState) -> FlatState:
         """Raises UsageError where the parameters are of several types."""

@@ -39,6 +39,7 @@ class InnerOptimiser(ABC):
         return None
 
 
+@dataclass(frozen=True)
 class SGD(InnerOptimiser):
     """Heavy-ball momentum: v = m v + g, theta = theta - lr v."""
 

@@ -11,7 +11,7 @@ from gtn_hpc.inner.adjoint import Adjoint, Judged, Pulled, Step, Stepped
 from gtn_hpc.inner.flat import FlatLearner, FlatState
 from gtn_hpc.inner.kit.layer import Needs
 from gtn_hpc.inner.kit.loss import Top, cross_entropy, pull_cross_entropy
-from gtn_hpc.inner.kit.structure import Named, layers_of, why_not
+from gtn_hpc.inner.kit.structure import Named, layers_of
 from gtn_hpc.inner.optimisers import Tensors
 from gtn_hpc.inner.step import randomness_of_step
 
@@ -21,14 +21,6 @@ class Kit(Adjoint):
 
     The primal gradient of the weights is made only where weight norm or the optimiser's adjoint needs it.
     """
-
-    def why_not(self, learner: FlatLearner, step: Step) -> str | None:
-        """Why the kit cannot take this learner; None if it can."""
-        if learner.learner.autocast is not None:
-            return "the kit has no mixed precision"
-        if step.batch.x.dim() != 4:
-            return "batches are no images"
-        return why_not(learner.learner.module)
 
     @torch.no_grad()
     def advance(self, learner: FlatLearner, state: FlatState, step: Step, *, record: bool = False) -> Stepped:  # noqa: ARG002

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from gtn_hpc.inner.kit.layer import KitLayer
@@ -24,8 +25,10 @@ class Named:
     layer: KitLayer
 
 
-def why_not(module: nn.Module) -> str | None:
+def why_not(module: nn.Module, autocast: torch.dtype | None = None) -> str | None:
     """Why the kit cannot take `module`; None if it can."""
+    if autocast is not None:
+        return "the kit has no mixed precision"
     if type(module) is not nn.Sequential:
         return f"a {type(module).__name__} is no nn.Sequential"
     for layer in module:

@@ -1,0 +1,18 @@
+"""Traces compiled by Inductor: loops are fused, at half a minute a function."""
+
+import torch
+from torch import Tensor
+
+from gtn_hpc.inner.script import Program
+from gtn_hpc.inner.traced import Traced, trace
+
+
+class Compiled(Traced):
+    """As `Traced`, through torch.compile; for learners of one shape that train for long. Needs a C++ compiler.
+
+    On a GPU the mode reduce-overhead records CUDA graphs of the step and its adjoint.
+    """
+
+    def make(self, function: Program, values: list[Tensor]) -> Program:
+        mode = "reduce-overhead" if values[0].is_cuda else None
+        return torch.compile(trace(function, values), dynamic=False, fullgraph=True, mode=mode)

@@ -1,0 +1,145 @@
+"""Adjoints as straight lists of tensor operations, recorded once a shape: no autograd, no modules, no dead work."""
+
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from gtn_hpc.core.records import Batch, Hyper
+from gtn_hpc.inner.adjoint import Adjoint, Judged, Pulled, Step, Stepped
+from gtn_hpc.inner.flat import FlatLearner, FlatState
+from gtn_hpc.inner.script import Program, script
+from gtn_hpc.inner.step import randomness_of_step
+
+CACHED = 512
+"""Programs kept, the least recently used going first; three a learner's shape."""
+
+
+class Traced(Adjoint):
+    """Another adjoint, traced by make_fx. A trace takes .1 to 1 s and serves every learner of one structure and shape.
+
+    `patience` is how often a function runs as it is before it is traced. A trace holds for one shape: widths drawn at
+    random should share a quantum.
+    """
+
+    def __init__(self, adjoint: Adjoint, patience: int = 0) -> None:
+        self.adjoint, self.patience = adjoint, patience
+        self.programs: OrderedDict[Any, Program] = OrderedDict()
+        self.seen: Counter[Any] = Counter()
+
+    def advance(self, learner: FlatLearner, state: FlatState, step: Step, *, record: bool = False) -> Stepped:  # noqa: ARG002
+        form = Form.of(state)
+
+        def function(*values: Tensor) -> Sequence[Tensor | None]:
+            given = form.read(values)
+            return self.adjoint.advance(learner, given, _step(step, values[form.size :])).state.tensors()
+
+        values = [*state.tensors(), *step.inputs()]
+        return Stepped(form.read(self._run("advance", learner, form, step, values, function)))
+
+    def pull_back(
+        self, learner: FlatLearner, before: FlatState, after: FlatState, step: Step, cotangent: FlatState, tape: Any
+    ) -> Pulled:
+        form, weight = Form.of(before), Form.of(cotangent)
+
+        def function(*values: Tensor) -> Sequence[Tensor | None]:
+            start, end, given = form.read(values), form.read(values[form.size :]), weight.read(values[2 * form.size :])
+            moment = _step(step, values[2 * form.size + weight.size :])
+            pulled = self.adjoint.pull_back(learner, start, end, moment, given, tape)
+            return [*form.complete(pulled.state), *pulled.inputs]
+
+        values = [*before.tensors(), *after.tensors(), *cotangent.tensors(), *step.inputs()]
+        results = self._run("pull", learner, (form, weight), step, values, function)
+        return Pulled(form.sparse(results), tuple(results[form.size :]))
+
+    def judge(self, learner: FlatLearner, state: FlatState, real: Batch) -> Judged:
+        form = Form.of(FlatState(state.theta, state.buffers))
+
+        def function(*values: Tensor) -> Sequence[Tensor | None]:
+            judged = self.adjoint.judge(learner, form.read(values), Batch(*values[form.size :]))
+            return [judged.loss, *form.complete(judged.cotangent)]
+
+        values = [state.theta, *state.buffers.values(), *real]
+        loss, *cotangent = self._run("judge", learner, form, None, values, function)
+        assert loss is not None
+        return Judged(loss, form.sparse(cotangent))
+
+    def _run(
+        self, kind: str, learner: FlatLearner, form: Any, step: Step | None, values: list[Tensor], function: Program
+    ) -> Sequence[Tensor | None]:
+        t = 0 if step is None else step.t
+        needs = () if step is None else tuple(v.requires_grad for v in step.inputs())
+        values = [v.detach() for v in values]
+        key = (kind, learner.fingerprint, form, needs, tuple((v.shape, v.dtype, v.device) for v in values))
+        program = self.programs.get(key)
+        if program is None:
+            self.seen[key] += 1
+            if self.seen[key] <= self.patience:
+                return function(*values)
+            with randomness_of_step(learner.learner, t):
+                program = self.programs[key] = self.make(function, values)
+            if len(self.programs) > CACHED:
+                self.programs.popitem(last=False)
+        self.programs.move_to_end(key)
+        with torch.no_grad(), randomness_of_step(learner.learner, t):
+            return program(*values)
+
+    def make(self, function: Program, values: list[Tensor]) -> Program:
+        return script(trace(function, values))
+
+
+class Form:
+    """The names of a state's tensors, so that it can be written as a list."""
+
+    def __init__(self, buffers: tuple[str, ...], optimiser: tuple[str, ...]) -> None:
+        self.buffers, self.optimiser = buffers, optimiser
+        self.size = 1 + len(buffers) + len(optimiser)
+
+    @classmethod
+    def of(cls, state: FlatState) -> "Form":
+        return cls(tuple(state.buffers), tuple(state.optimiser))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Form) and (self.buffers, self.optimiser) == (other.buffers, other.optimiser)
+
+    def __hash__(self) -> int:
+        return hash((self.buffers, self.optimiser))
+
+    def read(self, values: Sequence[Any]) -> FlatState:
+        split = 1 + len(self.buffers)
+        buffers = dict(zip(self.buffers, values[1:split], strict=True))
+        return FlatState(values[0], buffers, dict(zip(self.optimiser, values[split : self.size], strict=True)))
+
+    def complete(self, state: FlatState) -> list[Tensor | None]:
+        """The tensors of a cotangent, None for what it leaves out."""
+        return [state.theta, *map(state.buffers.get, self.buffers), *map(state.optimiser.get, self.optimiser)]
+
+    def sparse(self, values: Sequence[Tensor | None]) -> FlatState:
+        state = self.read(values)
+        return FlatState(state.theta, _present(state.buffers), _present(state.optimiser))
+
+
+def trace(function: Program, values: list[Tensor]) -> fx.GraphModule:
+    """`function` as a graph of tensor operations without those that nothing depends on."""
+    graph = make_fx(function)(*values)
+    for node in list(graph.graph.nodes):
+        if node.target in (torch.ops.aten.detach.default, torch.ops.aten.alias.default):
+            node.replace_all_uses_with(node.args[0])
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph
+
+
+def _step(step: Step, values: Sequence[Tensor]) -> Step:
+    """`step` with other values that ask for the same cotangents."""
+    x, y, lr, momentum = (
+        v.detach().requires_grad_(old.requires_grad) for v, old in zip(values, step.inputs(), strict=True)
+    )
+    return Step(step.t, Batch(x, y), Hyper(lr, momentum))
+
+
+def _present(values: dict[str, Any]) -> dict[str, Tensor]:
+    return {k: v for k, v in values.items() if v is not None}
