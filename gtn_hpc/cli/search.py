@@ -8,7 +8,7 @@ from gtn_hpc.cli import console
 from gtn_hpc.cli.failing import crashes_go_to
 from gtn_hpc.cli.meter import Meter
 from gtn_hpc.cli.options import ConfigFile, Json, Overrides
-from gtn_hpc.cli.stopping import require_one_process, stoppable
+from gtn_hpc.cli.stopping import stoppable
 from gtn_hpc.core.errors import RunError
 from gtn_hpc.core.rundir import RunDirectory
 
@@ -25,15 +25,21 @@ SHOWN = 10
 def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
     """Score architectures with the run's curriculum, or with search.curriculum.
 
-    A sample is trained on real data as well, for the rank correlation. Goes on by itself; a larger budget adds.
+    A sample is trained on real data as well, for the rank correlation. Goes on by itself; a larger budget adds. Alone,
+    or under mpiexec: the first rank asks, the others score.
 
     Example: gtn search configs/digits.yaml search.budget=200 search.curriculum=teacher.h5
     """
     from gtn_hpc.config import load
     from gtn_hpc.config.claim import claim
+    from gtn_hpc.search.pools import assist, ranks_of
 
-    require_one_process("gtn search")
     settings = load(config, overrides or ())
+    ranks = ranks_of(settings)
+    if ranks is not None and ranks.rank > 0:
+        run = RunDirectory(Path(settings.run.root) / settings.run.name)
+        with crashes_go_to(run.path):
+            return assist(settings, run, curriculum_for(settings, run))
     run = claim(settings, "search")
     with crashes_go_to(run.path):
         report = score_all(settings, run)
@@ -41,6 +47,7 @@ def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = Fals
         console.emit(_summary(run, report))
     else:
         show(run, report)
+    return None
 
 
 def score_all(settings: "Config", run: RunDirectory) -> "SearchReport":
