@@ -35,6 +35,8 @@ def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = Fals
     from gtn_hpc.search.pools import assist, ranks_of
 
     settings = load(config, overrides or ())
+    if settings.search.pool == "shards":
+        return score_shard(settings)
     ranks = ranks_of(settings)
     if ranks is not None and ranks.rank > 0:
         run = RunDirectory(Path(settings.run.root) / settings.run.name)
@@ -52,12 +54,29 @@ def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = Fals
 
 def score_all(settings: "Config", run: RunDirectory) -> "SearchReport":
     """The search stage under a meter."""
-    from gtn_hpc.search.stage import Watch, run_search
+    from gtn_hpc.search.stage import run_search
+    from gtn_hpc.search.watch import Watch
 
     curriculum = curriculum_for(settings, run)
     with Meter("scoring", settings.search.budget) as meter, stoppable(run, "search") as stop:
         outcome, truth = watching(meter, settings.search.budget)
         return run_search(settings, run, curriculum, Watch(outcome, truth, lambda: bool(stop)))
+
+
+def score_shard(settings: "Config") -> None:
+    """This rank's part of a search without manager; a start without launcher afterwards certifies and tells."""
+    from gtn_hpc.cluster.environment import detect
+    from gtn_hpc.config.claim import claim
+    from gtn_hpc.search.shards import search_shard
+    from gtn_hpc.search.watch import Watch
+
+    rank = detect()
+    run = RunDirectory(Path(settings.run.root) / settings.run.name)
+    if rank.rank == 0:
+        run = claim(settings, "search")
+    with crashes_go_to(run.path), stoppable(run, "search") as stop:
+        scored = search_shard(settings, run, curriculum_for(settings, run), Watch(stop=lambda: bool(stop)))
+    console.say(f"Shard {rank.rank} of {rank.world}: {scored} evaluations. Scores: {run.scores}")
 
 
 def curriculum_for(settings: "Config", run: RunDirectory) -> Path:

@@ -96,8 +96,10 @@ class Search(Section):
     curriculum: str | None = Field(None, description="curriculum file (empty: the run's own)")
     steps: int | None = Field(None, ge=1, description="inner steps (empty: the whole curriculum)")
     score_at: tuple[Positive, ...] = Field((), description="further steps after which accuracy is measured")
-    pool: Literal["auto", "inprocess", "mpi"] = Field(
-        "auto", description="where evaluations run: this process, or the ranks of mpiexec (auto: MPI under mpiexec)"
+    pool: Literal["auto", "inprocess", "mpi", "shards"] = Field(
+        "auto",
+        description="where evaluations run: this process, ranks of mpiexec under a manager (auto: under mpiexec), or "
+        "ranks of any launcher that each take every N-th",
     )
     workers: int = Field(1, ge=1, description="evaluations at the same time in this process (more than 1: isolated)")
     isolate: bool = Field(True, description="evaluate in a child process, whose end is a status and not ours")

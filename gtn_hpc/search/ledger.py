@@ -22,22 +22,7 @@ class JournalLedger:
         self._asks, self._tells = len(before.asks), len(before.tells)
 
     def asked(self, asked: Asked) -> None:
-        proposal = asked.proposal
-        arch, space = proposal.arch, self._space
-        described = ArchitectureRow.of(arch, params=space.params(arch), flops=space.flops(arch))
-        self._journal.append(
-            [
-                described,
-                Ask(
-                    order=proposal.ask,
-                    arch=arch.digest,
-                    fidelity=proposal.fidelity,
-                    parent=proposal.parent,
-                    time=time.time(),
-                    extra={"fresh": float(asked.fresh)},
-                ),
-            ]
-        )
+        self._journal.append(rows_of(asked, self._space))
         self._asks += 1
 
     def told(self, outcome: Outcome) -> None:
@@ -55,6 +40,20 @@ class JournalLedger:
         )
         self._journal.append([tell])
         self._tells += 1
+
+
+def rows_of(asked: Asked, space: Space) -> list[ArchitectureRow | Ask]:
+    """What is written down of a proposal: its architecture, and that it was asked for."""
+    proposal, arch = asked.proposal, asked.proposal.arch
+    ask = Ask(
+        order=proposal.ask,
+        arch=arch.digest,
+        fidelity=proposal.fidelity,
+        parent=proposal.parent,
+        time=time.time(),
+        extra={"fresh": float(asked.fresh)},
+    )
+    return [ArchitectureRow.of(arch, params=space.params(arch), flops=space.flops(arch)), ask]
 
 
 def events(journals: Journals) -> list[Asked | Told]:

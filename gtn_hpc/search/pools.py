@@ -37,16 +37,24 @@ def open_pool(setting: Setting, run: RunDirectory) -> Iterator[Pool[Request, Sco
     Raises:
         UsageError: this is not the first of several ranks, or there are too few of them.
     """
-    section, ranks = setting.config.search, ranks_of(setting.config)
+    ranks = ranks_of(setting.config)
     if ranks is not None:
-        with mpi.Ranks[Request, Score](ranks) as pool:
-            yield pool
+        with mpi.Ranks[Request, Score](ranks) as ranked:
+            yield ranked
         return
+    with open_local_pool(setting, run) as pool:
+        yield pool
+
+
+@contextmanager
+def open_local_pool(setting: Setting, run: RunDirectory, rank: int = 0) -> Iterator[Pool[Request, Score]]:
+    """`search.workers` workers of this process, numbered from `rank` x workers on."""
+    section = setting.config.search
     with ExitStack() as opened:
         nursery = opened.enter_context(Nursery(MODULES)) if section.isolated else None
-        work = Scoring(setting, run.journal, job(), nursery)
-        local: Pool[Request, Score] = Threads(work, section.workers) if section.workers > 1 else InProcess(work)
-        yield opened.enter_context(local)
+        work, first = Scoring(setting, run.journal, job(), nursery), rank * section.workers
+        pool = Threads(work, section.workers, first) if section.workers > 1 else InProcess(work, first)
+        yield opened.enter_context(pool)
 
 
 def ranks_of(config: Config) -> RankEnvironment | None:

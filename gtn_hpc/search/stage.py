@@ -1,7 +1,7 @@
 """The search stage from a configuration to scores.h5."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -21,18 +21,10 @@ from gtn_hpc.search.ledger import JournalLedger, events
 from gtn_hpc.search.loop import search
 from gtn_hpc.search.pools import job, open_pool, setting_of
 from gtn_hpc.search.study import Study, Terms
+from gtn_hpc.search.watch import SILENT, Watch
 from gtn_hpc.training.estimates import architectures_of, estimates, ranked
 from gtn_hpc.training.request import Request
 from gtn_hpc.training.setting import Setting
-
-
-@dataclass(frozen=True)
-class Watch:
-    """What is told while a search runs; nothing by default. `stop` is asked before every new evaluation."""
-
-    outcome: Callable[[Outcome], None] = lambda _: None
-    truth: Callable[[Score], None] = lambda _: None
-    stop: Callable[[], object] = lambda: False
 
 
 @dataclass(frozen=True)
@@ -48,7 +40,7 @@ class SearchReport:
     folded: FoldReport
 
 
-def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch = Watch()) -> SearchReport:
+def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch = SILENT) -> SearchReport:
     """Scores architectures until `search.budget` distinct ones are done, then trains the certificate's sample.
 
     Goes on from what the journals of `run` hold; scores.h5 is folded on the way and at the end.

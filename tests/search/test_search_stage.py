@@ -16,7 +16,8 @@ from gtn_hpc.scores import comparing
 from gtn_hpc.scores.opened import open as open_scores
 from gtn_hpc.scores.replay import read_journals
 from gtn_hpc.search.novelty import SpaceExhausted
-from gtn_hpc.search.stage import Watch, run_search
+from gtn_hpc.search.stage import run_search
+from gtn_hpc.search.watch import Watch
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,76 @@
+"""Static shards: every rank takes each N-th evaluation of a list, without a manager and without a message."""
+
+from itertools import takewhile
+from pathlib import Path
+
+from gtn_hpc.cluster.environment import RankEnvironment, detect
+from gtn_hpc.config import Config
+from gtn_hpc.config.searching import FixedList, RandomSearch
+from gtn_hpc.core.errors import Requeue, UsageError
+from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.farm import results
+from gtn_hpc.scores.folding import fold
+from gtn_hpc.scores.journal import Journal
+from gtn_hpc.scores.replay import Journals, read_journals
+from gtn_hpc.search.algorithm import Proposal
+from gtn_hpc.search.algorithms import make_algorithm
+from gtn_hpc.search.ledger import rows_of
+from gtn_hpc.search.pools import job, open_local_pool, setting_of
+from gtn_hpc.search.study import Asked
+from gtn_hpc.search.watch import SILENT, Watch
+from gtn_hpc.training.request import Request
+from gtn_hpc.training.setting import Setting
+
+
+def search_shard(config: Config, run: RunDirectory, curriculum: Path, watch: Watch = SILENT) -> int:
+    """Scores this rank's part of `search.budget` architectures, and gives the number of rows that were missing.
+
+    Every rank proposes the same architectures, for which the algorithm must not learn from scores. Rank 0 writes down
+    the proposals. Whoever ends last folds all rows; the certificate is left to a search without launcher afterwards.
+
+    Raises:
+        UsageError: the algorithm learns from scores.
+        Requeue: `watch.stop` said so.
+    """
+    setting, rank = setting_of(config, run, curriculum), detect()
+    before = read_journals(run.journal)
+    proposals = _proposals(config, setting)
+    if rank.rank == 0:
+        _write_down(proposals, before, setting, run)
+    missing = _missing(proposals, before, setting, rank)
+    with open_local_pool(setting, run, rank.rank) as pool:
+        for score in results(pool, takewhile(lambda _: not watch.stop(), missing)):
+            watch.row(score)
+    fold(run)
+    if watch.stop():
+        raise Requeue("The search was stopped.", remedy="Start it again: it goes on where it was.")
+    return len(missing)
+
+
+def _proposals(config: Config, setting: Setting) -> list[Proposal]:
+    section = config.search
+    if not isinstance(section.algorithm, RandomSearch | FixedList):
+        raise UsageError(
+            f"search.pool is shards, but the algorithm {section.algorithm.name} learns from scores.",
+            remedy="Take search.algorithm.name random or list, or search.pool=mpi.",
+        )
+    algorithm = make_algorithm(config, setting.space, setting.last_step)
+    asked = (algorithm.ask(number, fresh=True) for number in range(section.budget))
+    return [proposal for proposal in asked if proposal is not None]
+
+
+def _write_down(proposals: list[Proposal], before: Journals, setting: Setting, run: RunDirectory) -> None:
+    new = proposals[len(before.asks) :]
+    with Journal(run.journal, f"{job()}-manager") as journal:
+        journal.append([row for p in new for row in rows_of(Asked(p, fresh=True), setting.space)])
+
+
+def _missing(proposals: list[Proposal], before: Journals, setting: Setting, rank: RankEnvironment) -> list[Request]:
+    known = {score.key for score in before.scores}
+    requests = [
+        Request(proposal.arch, proposal.fidelity, replica, ask=proposal.ask)
+        for proposal in proposals
+        for replica in range(setting.config.search.replicas)
+    ]
+    mine = requests[rank.rank :: rank.world]
+    return [request for request in mine if setting.identity.key(request) not in known]

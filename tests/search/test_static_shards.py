@@ -1,0 +1,66 @@
+"""Static shards: each rank its part, together the same digest as a managed search."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from search_campaign import begin, campaign, configured, curriculum
+
+from gtn_hpc.core.errors import Requeue, UsageError
+from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.scores import comparing
+from gtn_hpc.scores.opened import open as open_scores
+from gtn_hpc.scores.replay import read_journals
+from gtn_hpc.search.shards import search_shard
+from gtn_hpc.search.watch import Watch
+
+
+def shard(place: Path, rank: int, world: int, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> int:
+    """What rank `rank` of `world` does; torchrun's variables say which one this is."""
+    for name, value in (("RANK", rank), ("WORLD_SIZE", world), ("LOCAL_RANK", rank), ("LOCAL_WORLD_SIZE", world)):
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    monkeypatch.setenv("MASTER_PORT", "1")
+    config = configured(place, "search.pool=shards", *overrides)
+    return search_shard(config, RunDirectory(place / "campaign"), place / "curriculum.h5")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    torch.set_num_threads(1)
+    curriculum(tmp_path / "curriculum.h5")
+    begin(tmp_path)
+    return tmp_path
+
+
+def test_shards_score_everything_once_and_a_managed_search_takes_it_over(
+    place: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    managed = tmp_path_factory.mktemp("managed")
+    curriculum(managed / "curriculum.h5")
+    campaign(managed)
+    with monkeypatch.context() as patched:
+        assert [shard(place, rank, 3, patched) for rank in (2, 0, 1)] == [3, 4, 3]
+        assert [shard(place, rank, 2, patched) for rank in (0, 1)] == [0, 0]
+    run = RunDirectory(place / "campaign")
+    assert comparing.digest(run) == comparing.digest(managed / "campaign")
+    with open_scores(run.scores) as tables:
+        assert len(tables.scores) == 10
+        assert set(tables.scores["rank"]) == {0, 1, 2}
+        assert len(tables.asks) == len(tables.architectures) == 5
+    report = campaign(place)
+    assert len(read_journals(run.journal).scores) == 10
+    assert report.certified == 2
+
+
+def test_an_algorithm_that_learns_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="evolution learns from scores"):
+        shard(place, 0, 2, monkeypatch, "search.algorithm={name: evolution}")
+
+
+def test_a_stopped_shard_asks_for_a_requeue(place: Path) -> None:
+    seen: list[object] = []
+    config, watch = configured(place, "search.pool=shards"), Watch(row=seen.append, stop=lambda: len(seen) == 2)
+    with pytest.raises(Requeue):
+        search_shard(config, RunDirectory(place / "campaign"), place / "curriculum.h5", watch)
+    assert len(read_journals(place / "campaign" / "journal").scores) == 2
