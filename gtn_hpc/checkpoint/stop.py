@@ -2,8 +2,13 @@
 
 import signal
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
+
+from gtn_hpc.core.errors import Requeue
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
 
@@ -13,22 +18,29 @@ class StopFlag:
 
     TERM is what schedulers, torchrun and submitit send, USR2 what mpiexec forwards (USR1 is NCCL's). INT stays as it
     is: who presses Ctrl-C wants to stop now. Python handles signals in the main thread alone, so elsewhere only
-    `request` sets the flag.
+    `request` and the deadline (Unix time) set the flag.
     """
 
-    def __init__(self, signals: tuple[signal.Signals, ...] = SIGNALS) -> None:
+    def __init__(self, signals: tuple[signal.Signals, ...] = SIGNALS, *, deadline: float | None = None) -> None:
         self._signals = signals
         self._before: dict[signal.Signals, Any] = {}
         self._reason: str | None = None
+        self._at_once = False
+        self._alarm = None if deadline is None else threading.Timer(max(deadline - time.time(), 0.0), self._ring)
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._handle) for number in self._signals}
+        if self._alarm is not None:
+            self._alarm.daemon = True
+            self._alarm.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before = {}
@@ -46,5 +58,26 @@ class StopFlag:
         if self._reason is None:
             self._reason = reason
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within, the flag raises Requeue as soon as it is set: for work that is simply done again."""
+        self._at_once = True
+        try:
+            self._raise_if_set()
+            yield
+        finally:
+            self._at_once = False
+
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self.request(signal.Signals(number).name)
+        self._raise_if_set()
+
+    def _ring(self) -> None:
+        """Goes through a signal, which alone reaches a main thread that waits."""
+        self.request("the deadline")
+        if self._before:
+            signal.pthread_kill(threading.main_thread().ident or 0, self._signals[0])
+
+    def _raise_if_set(self) -> None:
+        if self._at_once and self:
+            raise Requeue(f"Stopped by {self._reason}.", remedy="Start the same command again: it goes on from there.")

@@ -40,7 +40,12 @@ def save(directory: Path, step: int, tensors: Mapping[str, Any], meta: Mapping[s
     Killed at any moment it leaves the old checkpoints or the new one; on a full disk it raises CheckpointError and the
     old ones stay.
     """
-    files = _files(step, tensors, meta)
+    return write(directory, step, copied(tensors), meta, keep)
+
+
+def write(directory: Path, step: int, copy: Mapping[str, Any], meta: Mapping[str, Any], keep: int) -> Path:
+    """The part of `save` that needs no device: `copy` is what `copied` gave."""
+    files = _files(step, copy, meta)
     final = step_directory(directory, step)
     hidden = beside(final)
     try:
@@ -62,9 +67,14 @@ def save(directory: Path, step: int, tensors: Mapping[str, Any], meta: Mapping[s
     return final
 
 
-def _files(step: int, tensors: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, bytes]:
+def copied(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy on the CPU that `weights_only` loading accepts: what cannot be read back is refused."""
+    return {key: _plain(value, f"tensors[{key!r}]") for key, value in tensors.items()}
+
+
+def _files(step: int, copy: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, bytes]:
     buffer = BytesIO()
-    torch.save(_plain(tensors, "tensors"), buffer)
+    torch.save(dict(copy), buffer)
     state = buffer.getvalue()
     manifest = {
         "schema": {"kind": KIND, "version": VERSION},
@@ -79,7 +89,6 @@ def _files(step: int, tensors: Mapping[str, Any], meta: Mapping[str, Any]) -> di
 
 
 def _plain(value: Any, where: str) -> Any:
-    """A copy that `weights_only` loading accepts: what cannot be read back is refused before it is written."""
     if isinstance(value, torch.Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, Mapping):

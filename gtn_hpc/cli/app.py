@@ -8,6 +8,7 @@ import typer
 
 from gtn_hpc.cli import datasets, demo, evaluate, export, final, report, search, settings, stores, train
 from gtn_hpc.cli.failing import exit_code_of, interrupted
+from gtn_hpc.cluster.launcher import end_with_launcher
 
 DEBUG = "--debug"
 
@@ -41,6 +42,7 @@ def gtn(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code: 0 done, 1 error, 2 usage or config, 75 wants a requeue."""
+    end_with_launcher()
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = typer.main.get_command(app)
     rest = [argument for argument in given if argument != DEBUG]

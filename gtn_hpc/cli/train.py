@@ -43,7 +43,7 @@ def teach(settings: "Config") -> "Taught":
     from gtn_hpc.cluster.connect import connect
     from gtn_hpc.meta.stage import train as run_training
 
-    connection = connect(settings.run.device)
+    connection = connect(settings.run.device, timeout=settings.run.timeout)
     first = connection.communicator.rank == 0
     with connection.communicator, Meter("teaching", settings.meta.iterations, shown=first) as meter:
         return run_training(settings, connection, [watching(meter)])
@@ -51,7 +51,7 @@ def teach(settings: "Config") -> "Taught":
 
 def watching(meter: Meter) -> "Callable[[Event], None]":
     """An observer of meta-training that moves the meter."""
-    from gtn_hpc.meta.events import Evaluated, Iterated, Noted, Refused, Resumed
+    from gtn_hpc.meta.events import Evaluated, Iterated, Noted, Refused, Resumed, WentBack
 
     def observe(event: "Event") -> None:
         match event:
@@ -61,7 +61,13 @@ def watching(meter: Meter) -> "Callable[[Event], None]":
                 found = f"{100 * event.accuracy:.1f} % (sd {100 * event.sd:.1f})"
                 meter.note(f"after {event.iteration}: {event.learners} fresh learners reach {found}")
             case Refused():
-                meter.note(f"meta-iteration {event.iteration + 1}: the gradient is not finite; nothing was updated")
+                where = ", ".join(f"{one.replica} of rank {one.rank}" for one in event.replicas) or "the sum of all"
+                meter.note(
+                    f"meta-iteration {event.iteration + 1}: the gradient of replica {where} is not finite; nothing was "
+                    f"updated. To see why: gtn check-grad CONFIG --replay {event.replay}"
+                )
+            case WentBack():
+                meter.note(f"training diverged; back to meta-iteration {event.iteration}, with fresh random streams")
             case Resumed():
                 meter.note(f"resumed after {event.iteration} meta-iterations")
             case Noted():

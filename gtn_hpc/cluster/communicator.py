@@ -1,5 +1,6 @@
 """What ranks say to each other, and the communicator of a process that is alone."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
@@ -8,7 +9,8 @@ from typing import Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
-from gtn_hpc.core.errors import NonFiniteError
+from gtn_hpc.core.errors import ClusterError, NonFiniteError
+from gtn_hpc.core.records import digest
 
 Value = TypeVar("Value")
 
@@ -69,10 +71,29 @@ class Communicator(ABC):
         Raises:
             NonFiniteError: on every rank, saying which rank has how many bad values in which tensor.
         """
-        if self.any(not _all_finite(tensors.values())):
+        if self.any(not all_finite(tensors.values())):
             told = enumerate(self.all_gather(_bad_values(tensors)))
             where = "; ".join(f"rank {rank}: {said}" for rank, said in told if said)
             raise NonFiniteError(f"Not a finite number in {where}.", remedy="No rank has updated anything.")
+
+    def require_equal(self, tensors: Mapping[str, Tensor], when: str) -> None:
+        """Passes where all ranks hold the same bits; `when` stands in the error. Costs a hash of all bytes.
+
+        Raises:
+            ClusterError: on every rank, naming the first tensor that differs and the ranks where it does.
+        """
+        own = {name: _bits(tensor) for name, tensor in tensors.items()}
+        if len(set(self.all_gather(digest(own)))) == 1:
+            return
+        told = self.all_gather(own)
+        for name in own:
+            odd = [rank for rank in range(self.world) if told[rank].get(name) != told[0].get(name)]
+            if odd:
+                raise ClusterError(
+                    f"The ranks went apart {when}: '{name}' of rank {', '.join(map(str, odd))} is not that of rank 0.",
+                    remedy="Do all hosts have the same program, libraries and processors? Start again: it goes on from "
+                    "the last checkpoint.",
+                )
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +105,7 @@ class Communicator(ABC):
             self.close()
 
 
-def _all_finite(tensors: Iterable[Tensor]) -> bool:
+def all_finite(tensors: Iterable[Tensor]) -> bool:
     flags = [tensor.isfinite().all() for tensor in tensors]
     return not flags or bool(torch.stack(flags).all())
 
@@ -92,6 +113,11 @@ def _all_finite(tensors: Iterable[Tensor]) -> bool:
 def _bad_values(tensors: Mapping[str, Tensor]) -> str:
     counts = {name: int((~tensor.isfinite()).sum()) for name, tensor in tensors.items()}
     return ", ".join(f"{name} ({count} of {tensors[name].numel()})" for name, count in counts.items() if count)
+
+
+def _bits(tensor: Tensor) -> str:
+    content = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+    return hashlib.sha256(content.numpy().tobytes()).hexdigest()
 
 
 class SoloCommunicator(Communicator):

@@ -49,3 +49,9 @@ def tasks_here(environ: Mapping[str, str]) -> int:
 def port(job: int, step: int) -> int:
     """A port that all tasks of a step compute alike, and that other steps hardly share."""
     return FIRST_PORT + (job * 131 + step) % PORTS
+
+
+def job_end(environ: Mapping[str, str]) -> float | None:
+    """When the time limit of this job ends it (Unix time); None outside Slurm and in releases that do not tell."""
+    end = environ.get("SLURM_JOB_END_TIME", "")
+    return float(end) if end.isdecimal() else None

@@ -7,6 +7,9 @@ OPERATIONAL = frozenset(
     {
         "run.root",
         "run.device",
+        "run.timeout",
+        "run.deadline",
+        "run.margin",
         "search.pool",
         "search.workers",
         "search.isolate",
@@ -15,6 +18,8 @@ OPERATIONAL = frozenset(
         "final.top_k",
         "final.checkpoint_every",
         "meta.checkpoint_every",
+        "meta.checkpoint_minutes",
+        "meta.compare_every",
         "meta.keep",
         "meta.log_every",
         "meta.images_every",

@@ -19,11 +19,37 @@ class Iterated:
 
 
 @dataclass(frozen=True)
+class Suspect:
+    """A replica whose gradient was not finite: the rank that ran it, and what its learner was drawn from."""
+
+    rank: int
+    replica: int
+    family: str
+    widths: tuple[int, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
 class Refused:
-    """A meta-iteration whose loss or gradient was not finite: nobody updated."""
+    """A meta-iteration whose loss or gradient was not finite: nobody updated; the n-th `in_a_row`.
+
+    `replay` names the directory with the teacher of that moment, for `gtn check-grad --replay`. Without replicas, each
+    of them was finite and their sum was not.
+    """
 
     iteration: int
-    replicas: tuple[int, ...]
+    generation: int
+    in_a_row: int
+    replicas: tuple[Suspect, ...]
+    replay: str
+
+
+@dataclass(frozen=True)
+class WentBack:
+    """Training diverged and goes on from `iteration`, with the random streams of `generation`."""
+
+    iteration: int
+    generation: int
 
 
 @dataclass(frozen=True)
@@ -50,5 +76,5 @@ class Noted:
     message: str
 
 
-Event: TypeAlias = Iterated | Refused | Evaluated | Resumed | Noted
+Event: TypeAlias = Iterated | Refused | WentBack | Evaluated | Resumed | Noted
 Observer: TypeAlias = Callable[[Event], None]

@@ -1,64 +1,69 @@
 """The outer loop (paper section 3, figure 1): teach fresh learners, differentiate through their training, improve."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from gtn_hpc.cluster.communicator import Communicator
+from gtn_hpc.cluster.communicator import Communicator, all_finite
 from gtn_hpc.cluster.reduction import REDUCTIONS
 from gtn_hpc.core.errors import NonFiniteError
+from gtn_hpc.core.streams import derive, numpy_rng
 from gtn_hpc.inner.engine import Engine
 from gtn_hpc.inner.optimisers import Tensors
-from gtn_hpc.meta.events import Iterated, Observer, Refused
+from gtn_hpc.meta.events import Iterated, Observer, Refused, Suspect, WentBack
 from gtn_hpc.meta.outer import Outer
-from gtn_hpc.meta.setup import Classroom, length, make_task
+from gtn_hpc.meta.place import Place
+from gtn_hpc.meta.resuming import Checkpoints
+from gtn_hpc.meta.setup import Classroom, length, make_task, stream
+from gtn_hpc.models.learners import draw_learner
 
 
 @dataclass(frozen=True, eq=False)
 class Loop:
-    """What a meta-iteration needs; `between` is called after each with the number done, and ends training if true."""
+    """What a meta-iteration needs; `between` is called after each with where training stands, and ends it if true."""
 
     room: Classroom
     engine: Engine
     outer: Outer
     communicator: Communicator
+    checkpoints: Checkpoints
     observe: Observer
-    between: Callable[[int], bool]
+    between: Callable[[Place], bool]
 
-    def run(self, start: int) -> int:
-        """Meta-iterations from `start` to the end, or until `between` says stop; returns the number done.
+    def run(self, place: Place) -> Place:
+        """Meta-iterations from `place` to the end, or until `between` says stop; returns where training stands then.
 
         Raises:
-            NonFiniteError: `meta.max_refused` iterations in a row had a gradient that is not finite.
+            NonFiniteError: training diverged, and has gone back to a checkpoint `meta.max_returns` times already.
         """
-        refused, total = 0, self.room.config.meta.iterations
-        for iteration in range(start, total):
+        while place.done < self.room.config.meta.iterations:
             began = time.perf_counter()
-            loss, gradient = self._mean_gradient(iteration)
-            if self._finite(gradient):
-                norm = self.outer.step(gradient, iteration)
-                self.observe(self._iterated(iteration, loss, norm, time.perf_counter() - began))
-                refused = 0
+            mean = self._mean_gradient(place)
+            if self._finite(mean.gradient):
+                norm = self.outer.step(mean.gradient, place.done)
+                self.observe(self._iterated(place.done, mean.loss, norm, time.perf_counter() - began))
+                place = place.updated()
             else:
-                refused += 1
-                self._refuse(iteration, refused)
-            if self.between(iteration + 1):
-                return iteration + 1
-        return total
+                place = self._refuse(place, mean.suspects)
+            if self.between(place):
+                break
+        return place
 
-    def _mean_gradient(self, iteration: int) -> tuple[float, Tensors]:
+    def _mean_gradient(self, place: Place) -> "_Mean":
         """Mean over all replicas of all ranks of the last real loss and of the meta-gradient."""
         teacher: Tensors = dict(self.room.teacher.named_parameters())
-        meta = self.room.config.meta
+        meta, suspects = self.room.config.meta, []
         no_loss = torch.zeros((), dtype=self.room.dtype, device=self.room.device)
         reduction = REDUCTIONS[meta.reduction](self.communicator, [no_loss, *teacher.values()], meta.replicas)
         for replica in self.communicator.replicas(meta.replicas):
-            found = self.engine(make_task(self.room, iteration, replica), teacher)
+            found = self.engine(make_task(self.room, place.done, replica, place.generation), teacher)
             reduction.add([no_loss + found.loss, *(found.gradient[name] for name in teacher)])
+            if not all_finite(found.gradient.values()):
+                suspects.append(self._suspect(place, replica))
         loss, *mean = reduction.mean()
-        return float(loss), dict(zip(teacher, mean, strict=True))
+        return _Mean(float(loss), dict(zip(teacher, mean, strict=True)), suspects)
 
     def _finite(self, gradient: Tensors) -> bool:
         try:
@@ -67,14 +72,24 @@ class Loop:
             return False
         return True
 
-    def _refuse(self, iteration: int, in_a_row: int) -> None:
-        meta = self.room.config.meta
-        self.observe(Refused(iteration, tuple(range(meta.replicas))))
-        if in_a_row >= meta.max_refused:
-            raise NonFiniteError(
-                f"The meta-gradient was not finite in {in_a_row} meta-iterations in a row, the last {iteration}.",
-                remedy="Lower inner.lr or meta.lr, set meta.clip, or look with gtn check-grad CONFIG.",
-            )
+    def _refuse(self, place: Place, suspects: Sequence[Suspect]) -> Place:
+        """Nobody updates; all ranks tell whose gradient it was, and after too many in a row all go back."""
+        told = [suspect for rank in self.communicator.all_gather(suspects) for suspect in rank]
+        kept = self.checkpoints.keep_refused(place, told)
+        after = place.refusing()
+        self.observe(Refused(place.done, place.generation, after.refused, tuple(told), str(kept)))
+        if after.refused < self.room.config.meta.max_refused:
+            return after
+        back = self.checkpoints.go_back(after)
+        self.observe(WentBack(back.done, back.generation))
+        return back
+
+    def _suspect(self, place: Place, replica: int) -> Suspect:
+        config = self.room.config
+        name = stream("learner", place.generation)
+        spec = draw_learner(config.learners, numpy_rng(config.run.seed, f"{name}/widths", place.done, replica))
+        seed = derive(config.run.seed, f"{name}/parameters", place.done, replica)
+        return Suspect(self.communicator.rank, replica, spec.section.family, spec.widths, seed)
 
     def _iterated(self, iteration: int, loss: float, norm: float, seconds: float) -> Iterated:
         config = self.room.config
@@ -87,3 +102,10 @@ class Loop:
             steps=length(config, iteration),
             seconds=seconds,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Mean:
+    loss: float
+    gradient: Tensors
+    suspects: list[Suspect]

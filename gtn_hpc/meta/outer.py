@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gtn_hpc.config.teaching import Meta
 from gtn_hpc.curriculum.base import Curriculum
@@ -18,6 +19,8 @@ class Outer:
         self.adam = torch.optim.Adam(
             teacher.parameters(), lr=section.lr, betas=section.betas, eps=section.eps, foreach=True
         )
+        for parameter in teacher.parameters():
+            self.adam.state[parameter] = _no_moments(parameter)
 
     def step(self, gradient: Tensors, iteration: int) -> float:
         """Updates the teacher along `gradient`; returns the gradient's norm before clipping."""
@@ -38,6 +41,15 @@ class Outer:
         cosine = 0.5 * (1 + math.cos(math.pi * iteration / self.section.iterations))
         return self.section.lr * (self.section.final_lr + (1 - self.section.final_lr) * cosine)
 
+    def named(self) -> Tensors:
+        """Every tensor of teacher and moments by a name for people, in one order on all ranks."""
+        moments = {
+            f"{moment} of {name}": tensor
+            for name, parameter in self.teacher.named_parameters()
+            for moment, tensor in self.adam.state[parameter].items()
+        }
+        return {**self.teacher.state_dict(), **moments}
+
     def state(self) -> dict[str, Any]:
         """Teacher and moments as nested tensors, for a checkpoint."""
         return {"teacher": self.teacher.state_dict(), "adam": self.adam.state_dict()["state"]}
@@ -46,3 +58,12 @@ class Outer:
         self.teacher.load_state_dict(state["teacher"])
         groups = self.adam.state_dict()["param_groups"]
         self.adam.load_state_dict({"state": state["adam"], "param_groups": groups})
+
+
+def _no_moments(parameter: Tensor) -> Tensors:
+    """What Adam itself begins with, made early so that there is something to overwrite by another rank's."""
+    return {
+        "step": torch.tensor(0.0),
+        "exp_avg": torch.zeros_like(parameter),
+        "exp_avg_sq": torch.zeros_like(parameter),
+    }

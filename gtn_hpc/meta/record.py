@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gtn_hpc.core.events import EventLog
 from gtn_hpc.core.streams import torch_generator
-from gtn_hpc.meta.events import Evaluated, Event, Iterated
+from gtn_hpc.meta.events import Evaluated, Event, Iterated, Refused, Resumed, WentBack
 from gtn_hpc.meta.setup import Classroom
 
 
@@ -22,6 +22,17 @@ class EventRecorder:
         if isinstance(event, Iterated) and not _due(event, self.log_every):
             return
         self.log.write(type(event).__name__.lower(), **asdict(event))
+
+
+class RankRecorder:
+    """Appends what went wrong and why to `events/train.r<rank>.jsonl`, for ranks other than the first."""
+
+    def __init__(self, directory: Path, rank: int) -> None:
+        self.log = EventLog(directory / f"train.r{rank}.jsonl")
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Refused | WentBack | Resumed):
+            self.log.write(type(event).__name__.lower(), **asdict(event))
 
 
 class TensorBoard:

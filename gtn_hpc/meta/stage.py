@@ -1,19 +1,20 @@
 """`gtn train`: from a configuration to a curriculum file, resuming what was begun."""
 
-from collections.abc import Callable, Sequence
+import os
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
 
-from gtn_hpc import checkpoint
 from gtn_hpc.checkpoint import StopFlag
+from gtn_hpc.cluster import slurm
 from gtn_hpc.cluster.communicator import Communicator
 from gtn_hpc.cluster.connect import Connection
-from gtn_hpc.config import Config, dump
+from gtn_hpc.config import Config
 from gtn_hpc.config.claim import claim
-from gtn_hpc.core.errors import GtnError, Requeue, StorageError
+from gtn_hpc.core.errors import Requeue, StorageError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.curriculum import file
@@ -24,10 +25,10 @@ from gtn_hpc.meta.events import Evaluated, Event, Noted, Observer, Resumed
 from gtn_hpc.meta.export import export, read_evaluation
 from gtn_hpc.meta.loop import Loop
 from gtn_hpc.meta.outer import Outer
-from gtn_hpc.meta.record import EventRecorder, TensorBoard
+from gtn_hpc.meta.place import Place
+from gtn_hpc.meta.record import EventRecorder, RankRecorder, TensorBoard
+from gtn_hpc.meta.resuming import Checkpoints, first_does
 from gtn_hpc.meta.setup import Classroom, prepare
-
-Result = TypeVar("Result")
 
 JUDGING = 24 * 3600.0
 """Seconds that the other ranks wait while the first one judges the teacher."""
@@ -46,24 +47,30 @@ def train(config: Config, connection: Connection, observers: Sequence[Observer] 
     """Meta-trains to the end from the newest whole checkpoint, evaluates, and writes the run's curriculum.h5.
 
     Raises:
-        Requeue: a signal asked to stop; everything is saved and `state.json` says wants_requeue.
+        Requeue: a signal or the deadline asked to stop; everything is saved and `state.json` says wants_requeue.
     """
     torch.set_num_threads(config.run.threads)
     communicator = connection.communicator
-    run = first_does(communicator, lambda: claim(config, "train"))
-    room = prepare(config, connection.device)
-    outer = Outer(room.teacher, config.meta)
-    watching = [*observers, *_recorders(run, room)] if communicator.rank == 0 else []
-    session = Session(run, room, outer, communicator, watching)
-    with StopFlag() as stop:
+    with StopFlag(deadline=_deadline(config)) as stop:
+        run = first_does(communicator, lambda: claim(config, "train"))
+        room = prepare(config, connection.device)
+        outer = Outer(room.teacher, config.meta)
+        session = Session(run, room, outer, communicator, [*observers, *_recorders(run, room, communicator.rank)])
         done = session.teach(stop)
-    if done < config.meta.iterations:
-        communicator.barrier("the last checkpoint")
-        raise Requeue(
-            f"Stopped by {stop.reason or 'another rank'} after {done} of {config.meta.iterations} meta-iterations.",
-            remedy="Start the same command again: it goes on from there.",
-        )
-    return session.finish()
+        if done < config.meta.iterations:
+            communicator.barrier("the last checkpoint")
+            raise Requeue(
+                f"Stopped by {stop.reason or 'another rank'} after {done} of {config.meta.iterations} meta-iterations.",
+                remedy="Start the same command again: it goes on from there.",
+            )
+        return session.finish(stop)
+
+
+def _deadline(config: Config) -> float | None:
+    """The sooner of `run.deadline` from now and `run.margin` before the end of a Slurm job, in Unix time."""
+    own, job = config.run.deadline, slurm.job_end(os.environ)
+    times = [time.time() + own] if own is not None else []
+    return min([*times, job - config.run.margin] if job is not None else times, default=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,30 +84,48 @@ class Session:
     observers: Sequence[Observer]
 
     def teach(self, stop: StopFlag) -> int:
-        """Runs the loop from the last checkpoint; returns the meta-iterations done."""
-        config = self.room.config
-        start = self._resume()
+        """Runs the loop from the last checkpoint; returns the meta-iterations done, all of them saved."""
+        config, communicator = self.room.config, self.communicator
+        checkpoints = Checkpoints(config, self.run, self.outer, communicator, lambda text: self.observe(Noted(text)))
+        start = checkpoints.resume()
+        if start.done:
+            self.observe(Resumed(start.done))
 
-        def between(done: int) -> bool:
-            stopping = self.communicator.any(bool(stop))
-            every = config.evaluate.every
-            if every and done % every == 0:
-                self._evaluate(done)
-            if stopping or done % config.meta.checkpoint_every == 0 or done == config.meta.iterations:
-                self._save(done, wants_requeue=stopping and done < config.meta.iterations)
+        def between(place: Place) -> bool:
+            stopping = communicator.any(bool(stop))
+            over = place.done == config.meta.iterations
+            if over or place.done % config.meta.compare_every == 0:
+                communicator.require_equal(self.outer.named(), f"by meta-iteration {place.done}")
+            if communicator.rank == 0:
+                if stopping or over or checkpoints.due(place):
+                    checkpoints.save(place, wants_requeue=stopping and not over)
+                self._evaluate(place.done, stop)
             return stopping
 
         engine = make_engine(config.engine)
-        return Loop(self.room, engine, self.outer, self.communicator, self.observe, between).run(start)
+        end = Loop(self.room, engine, self.outer, communicator, checkpoints, self.observe, between).run(start)
+        checkpoints.wait()
+        return end.done
 
-    def finish(self) -> Taught:
-        """Freezes the teacher and, on rank 0, sees to the curriculum file and what fresh learners make of it."""
+    def finish(self, stop: StopFlag) -> Taught:
+        """Freezes the teacher and, on rank 0, sees to the curriculum file and what fresh learners make of it.
+
+        Raises:
+            Requeue: a signal came meanwhile; judging begins anew in the next start.
+        """
         frozen, evaluation = self.frozen(), None
-        if self.communicator.rank == 0:
-            evaluation = self._judged_before(frozen) or self._judge(frozen)
-            accuracy = float(evaluation.teacher[:, -1].mean())
-            self.run.update_state("train", status="done", iteration=self.room.config.meta.iterations, accuracy=accuracy)
-        self.communicator.barrier("curriculum written", timeout=JUDGING)
+        try:
+            with stop.at_once():
+                if self.communicator.rank == 0:
+                    evaluation = self._judged_before(frozen) or self._judge(frozen)
+                self.communicator.barrier("curriculum written", timeout=JUDGING)
+        except Requeue:
+            if self.communicator.rank == 0:
+                self.run.update_state("train", wants_requeue=True)
+            raise
+        if evaluation is not None:
+            iterations, accuracy = self.room.config.meta.iterations, float(evaluation.teacher[:, -1].mean())
+            self.run.update_state("train", status="done", iteration=iterations, accuracy=accuracy)
         return Taught(self.run, frozen, evaluation)
 
     def _judge(self, frozen: Frozen) -> Evaluation:
@@ -129,41 +154,16 @@ class Session:
         for observer in self.observers:
             observer(event)
 
-    def _resume(self) -> int:
-        found = checkpoint.latest(self.run.checkpoints, lambda message: self.observe(Noted(message)))
-        if found is None:
-            return 0
-        self.outer.restore(dict(found.tensors))
-        self.observe(Resumed(found.step))
-        return found.step
-
-    def _save(self, done: int, *, wants_requeue: bool) -> None:
-        if self.communicator.rank == 0:
-            config = self.room.config
-            meta = {"config": dump(config), "iteration": done}
-            checkpoint.save(self.run.checkpoints, done, self.outer.state(), meta, config.meta.keep)
-            self.run.update_state("train", wants_requeue=wants_requeue, status="running", iteration=done)
-
-    def _evaluate(self, done: int) -> None:
-        if self.communicator.rank == 0:
-            config = self.room.config
+    def _evaluate(self, done: int, stop: StopFlag) -> None:
+        config = self.room.config
+        every = config.evaluate.every
+        if every and done % every == 0 and not stop:
             found = final_accuracies(config, self.frozen(), self.room.splits, learners=config.evaluate.during)
             self.observe(Evaluated(done, float(np.mean(found)), float(np.std(found, ddof=1)), len(found)))
 
 
-def first_does(communicator: Communicator, action: Callable[[], Result]) -> Result:
-    """Rank 0 acts and all get its result, or its error."""
-    told: list[Result | GtnError | None] = [None]
-    if communicator.rank == 0:
-        try:
-            told = [action()]
-        except GtnError as error:
-            told = [error]
-    outcome = communicator.all_gather(told[0])[0]
-    if isinstance(outcome, GtnError):
-        raise outcome
-    return outcome  # type: ignore[return-value]
-
-
-def _recorders(run: RunDirectory, room: Classroom) -> list[Observer]:
+def _recorders(run: RunDirectory, room: Classroom, rank: int) -> list[Observer]:
+    """The first rank records everything, the others what concerns them all."""
+    if rank:
+        return [RankRecorder(run.events, rank)]
     return [EventRecorder(run.events, room.config.meta.log_every), TensorBoard(run.tensorboard, room)]

@@ -3,10 +3,12 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
 from gtn_hpc.checkpoint import StopFlag
+from gtn_hpc.core.errors import Requeue
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
@@ -64,3 +66,33 @@ def test_in_another_thread_only_requests_count():
     thread.join()
     assert seen == [before, "by hand"]
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_deadline_sets_the_flag_also_where_the_main_thread_waits():
+    with StopFlag(deadline=time.time() + 0.1) as stop:
+        with pytest.raises(Requeue, match="Stopped by the deadline"), stop.at_once():
+            time.sleep(60)
+        assert stop.reason == "the deadline"
+
+
+def test_a_deadline_that_was_not_reached_is_forgotten():
+    with StopFlag(deadline=time.time() + 3600):
+        alarms = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    for alarm in alarms:
+        alarm.join(60)
+    assert alarms and not any(alarm.is_alive() for alarm in alarms)
+
+
+def test_work_that_is_done_again_ends_at_once():
+    with StopFlag() as stop:
+        with pytest.raises(Requeue, match="Stopped by SIGTERM"), stop.at_once():
+            os.kill(os.getpid(), signal.SIGTERM)
+            pytest.fail("went on")
+        with pytest.raises(Requeue), stop.at_once():
+            pytest.fail("began although the flag was up")
+        os.kill(os.getpid(), signal.SIGTERM)
+    with StopFlag() as stop:
+        with stop.at_once():
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop

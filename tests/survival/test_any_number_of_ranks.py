@@ -1,0 +1,64 @@
+"""1, 2, 3 and 4 real ranks of 8 replicas teach the same teacher; a run goes on with another number of ranks."""
+
+import json
+
+import pytest
+from survival_runs import HERE, alone, outputs, ranks, tiny
+
+from gtn_hpc.checkpoint import latest
+from gtn_hpc.curriculum import file
+
+WORLDS = (2, 3, 4)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Runs fast and ordered of each number of ranks, in `world-<W>/`, and one of three ranks that was stopped."""
+    root = tmp_path_factory.mktemp("worlds")
+    for world in WORLDS:
+        with ranks(HERE / "any_world_program.py", [root / f"world-{world}"], world) as started:
+            ended = outputs(started)
+        assert [code for code, _ in ended] == [0] * world, ended
+        if world == 3:
+            assert "Stopped by SIGTERM after 10 of 20" in ended[1][1] and "Stopped by another rank" in ended[0][1]
+    alone(tiny(root / "world-1", run__name="fast", meta__reduction="fast"))
+    alone(tiny(root / "world-1", run__name="ordered"))
+    return root
+
+
+def digest(run):
+    return file.read(run / "curriculum.h5").digest
+
+
+def flat(run):
+    found = latest(run / "checkpoints")
+    assert found.step == 20
+    return found.tensors["teacher"]
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_ordered_gives_the_same_bits(root, world):
+    assert digest(root / f"world-{world}" / "ordered") == digest(root / "world-1" / "ordered")
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_fast_agrees_to_ten_digits_after_twenty_updates(root, world):
+    one, many = flat(root / "world-1" / "fast"), flat(root / f"world-{world}" / "fast")
+    assert one.keys() == many.keys()
+    distance = sum(float((one[name] - many[name]).square().sum()) for name in one) ** 0.5
+    size = sum(float(one[name].square().sum()) for name in one) ** 0.5
+    assert distance <= 1e-10 * size
+
+
+def test_a_stop_asked_of_one_rank_stops_all_with_a_whole_checkpoint(root):
+    run = root / "world-3" / "stopped"
+    state = json.loads((run / "state.json").read_text())
+    assert state["wants_requeue"] and state["stages"]["train"]["iteration"] == 10
+    assert latest(run / "checkpoints").step == 10
+
+
+def test_one_rank_goes_on_where_three_stopped(root):
+    run = root / "world-3" / "stopped"
+    alone(tiny(root / "world-3", run__name="stopped"))
+    assert digest(run) == digest(root / "world-1" / "ordered")
+    assert not json.loads((run / "state.json").read_text())["wants_requeue"]
