@@ -112,7 +112,7 @@ class Inner(Section):
 
 
 class Engine(Section):
-    name: Literal["trajectory", "unrolled", "higher"] = Field("unrolled", description="how meta-gradients are made")
+    name: Literal["trajectory", "unrolled", "higher"] = Field("trajectory", description="how meta-gradients are made")
     adjoint: Literal["auto", "reverse", "traced", "compiled", "kit"] = Field(
         "auto", description="single-step adjoint of the trajectory engine"
     )

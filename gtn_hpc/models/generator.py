@@ -1,5 +1,7 @@
 """The generator of synthetic images (paper section 3.1; sizes of the released configuration by default)."""
 
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -62,9 +64,17 @@ def double_and_convolve(x: Tensor, conv: Conv2d) -> Tensor:
     The convolution of a doubled map sees only 2x2 different pixels at a time, and gives 2x2 outputs for each such
     window: so it is a 2x2 convolution with 4 O outputs of the small map, its weights being sums of neighbours.
     """
-    fold = conv.weight.new_tensor([[[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]])
-    kernel = torch.einsum("pak,qbl,ockl->opqcab", fold, fold, conv.weight).flatten(0, 2)
+    outputs, inputs = conv.weight.shape[:2]
+    folded = conv.weight.reshape(-1, 9) @ _fold(conv.weight.dtype, conv.weight.device)
+    kernel = folded.reshape(outputs, inputs, 4, 2, 2).transpose(1, 2).reshape(-1, inputs, 2, 2)
     bias = None if conv.bias is None else conv.bias.repeat_interleave(4)
     x = F.pad(x, (1, 1, 1, 1), mode="replicate")
     y = F.conv2d(x, kernel.contiguous(memory_format=torch.channels_last), bias)
     return F.pixel_shuffle(y, 2)[:, :, 1:-1, 1:-1]
+
+
+@cache
+def _fold(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """[3 3, 2 2 2 2]: which of the nine weights each of the four outputs' 2x2 kernels sums."""
+    rows = torch.tensor([[[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]], dtype=dtype, device=device)
+    return torch.einsum("pak,qbl->klpqab", rows, rows).reshape(9, 16)

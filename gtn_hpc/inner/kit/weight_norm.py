@@ -1,4 +1,8 @@
-"""Weight norm w = g v / |v| in the kit: forward, backward, and the derivative of both along a direction."""
+"""Weight norm w = g v / |v| in the kit: forward, backward, and the derivative of both along a direction.
+
+The fused backward kernel N(d) = (s (d - v_hat <v_hat, d>), <v_hat, d>), with s = g / |v|, serves for all but two of the
+products. Numbers of rows are [O, 1, ...].
+"""
 
 from typing import NamedTuple
 
@@ -7,15 +11,24 @@ from torch import Tensor
 
 from gtn_hpc.inner.optimisers import Tensors
 
+aten = torch.ops.aten
+
+
+class Rows(NamedTuple):
+    """g, |v| and s = g / |v| of each row, and the derivatives of log |v| and of s along u."""
+
+    g: Tensor
+    norm: Tensor
+    scale: Tensor | None = None
+    shrink: Tensor | None = None
+    scale_dot: Tensor | None = None
+
 
 class Weight(NamedTuple):
-    """The effective weight, its derivative along u (None while training), and what backward needs of them."""
+    """The effective weight, its derivative along u (None while training), and the rows' numbers under weight norm."""
 
     w: Tensor
-    norm: Tensor | None = None
-    scale: Tensor | None = None
-    norm_dot: Tensor | None = None
-    scale_dot: Tensor | None = None
+    rows: Rows | None = None
     w_dot: Tensor | None = None
 
 
@@ -23,48 +36,44 @@ def weight_of(p: Tensors) -> Weight:
     v = p["weight"]
     if "g" not in p:
         return Weight(v)
-    norm = torch.linalg.vector_norm(v.flatten(1), dim=1)
-    scale = p["g"] / norm
-    return Weight(v * _row(scale, v), norm, scale)
+    g = p["g"].view(-1, *[1] * (v.dim() - 1))
+    w, norm = aten._weight_norm_interface(v, g, 0)
+    return Weight(w, Rows(g, norm))
 
 
 def with_tangent(p: Tensors, u: Tensors, weight: Weight) -> Weight:
-    v, v_dot = p["weight"], u["weight"]
-    if weight.norm is None or weight.scale is None:
+    v, v_dot, rows = p["weight"], u["weight"], weight.rows
+    if rows is None:
         return weight._replace(w_dot=v_dot)
-    norm_dot = _dot(v, v_dot) / weight.norm
-    scale_dot = (u["g"] - weight.scale * norm_dot) / weight.norm
-    w_dot = v * _row(scale_dot, v) + v_dot * _row(weight.scale, v)
-    return weight._replace(norm_dot=norm_dot, scale_dot=scale_dot, w_dot=w_dot)
+    turned, norm_dot = _project(v, rows, v_dot)
+    rate, scale = u["g"].view_as(rows.g) / rows.norm, rows.g / rows.norm
+    shrink = norm_dot / rows.norm
+    rows = rows._replace(scale=scale, shrink=shrink, scale_dot=rate - scale * shrink)
+    return weight._replace(rows=rows, w_dot=torch.addcmul(turned, v, rate))
 
 
 def backward(p: Tensors, weight: Weight, dw: Tensor) -> Tensors:
     """Gradients of v and g from that of w."""
-    if weight.norm is None or weight.scale is None:
+    if weight.rows is None:
         return {"weight": dw}
-    along = _dot(p["weight"], dw) / weight.norm
-    scale = weight.scale
-    return {"weight": dw * _row(scale, dw) - p["weight"] * _row(scale * along / weight.norm, dw), "g": along}
+    v_bar, along = _project(p["weight"], weight.rows, dw)
+    return {"weight": v_bar, "g": along}
 
 
 def pull(p: Tensors, u: Tensors, weight: Weight, dw: Tensor | None, dw_dot: Tensor) -> Tensors:
     """The derivative of `backward`; the gradient `dw` itself is needed with weight norm only."""
-    if weight.norm is None or dw is None:
+    rows = weight.rows
+    if rows is None or dw is None:
         return {"weight": dw_dot}
-    assert weight.scale is not None and weight.norm_dot is not None and weight.scale_dot is not None
-    v, v_dot, n, s = p["weight"], u["weight"], weight.norm, weight.scale
-    shrink = weight.norm_dot / n
-    along = _dot(v, dw) / n
-    along_dot = (_dot(v_dot, dw) + _dot(v, dw_dot)) / n - along * shrink
-    back = s * along / n
-    back_dot = (weight.scale_dot * along + s * along_dot) / n - back * shrink
-    v_bar = dw * _row(weight.scale_dot, v) + dw_dot * _row(s, v) - v * _row(back_dot, v) - v_dot * _row(back, v)
-    return {"weight": v_bar, "g": along_dot}
+    assert rows.scale is not None and rows.shrink is not None and rows.scale_dot is not None
+    v, v_dot = p["weight"], u["weight"]
+    (_, along), (v_bar, along_dot) = _project(v, rows, dw), _project(v, rows, dw_dot)
+    crossed = (v_dot * dw).sum(list(range(1, v.dim())), keepdim=True) / rows.norm - along * rows.shrink
+    back = rows.scale * along / rows.norm
+    back_dot = (rows.scale_dot * along + rows.scale * crossed) / rows.norm - back * rows.shrink
+    v_bar = torch.addcmul(v_bar, dw, rows.scale_dot).addcmul_(v_dot, -back).addcmul_(v, -back_dot)
+    return {"weight": v_bar, "g": crossed + along_dot}
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).flatten(1).sum(1)
-
-
-def _row(values: Tensor, like: Tensor) -> Tensor:
-    return values.reshape(-1, *[1] * (like.dim() - 1))
+def _project(v: Tensor, rows: Rows, d: Tensor) -> tuple[Tensor, Tensor]:
+    return aten._weight_norm_interface_backward(d.contiguous(), v, rows.g, rows.norm, 0)
