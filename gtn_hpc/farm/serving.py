@@ -3,6 +3,7 @@
 import os
 import pickle
 import resource
+import sys
 import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -63,10 +64,18 @@ def _send(connection: Connection, reply: Reply) -> None:
 
 
 def _limit(bytes_: int | None) -> None:
-    """Past the limit an allocation fails (torch and numpy raise), before the machine is out of memory."""
-    if bytes_ is not None:
+    """Past the limit an allocation fails (torch and numpy raise), before the machine is out of memory.
+
+    Not where a GPU is in use: its driver maps far more than it fills.
+    """
+    if bytes_ is not None and not _on_gpu():
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (held(os.getpid(), "VmData") + bytes_, hard))
+
+
+def _on_gpu() -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.cuda.is_initialized())
 
 
 def held(pid: int, field: str) -> int:

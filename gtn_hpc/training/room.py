@@ -39,6 +39,8 @@ class Room:
 def furnish(setting: Setting, device: torch.device) -> Room:
     """Loads images and curriculum to `device`, and sets this process's number of threads to `run.threads`.
 
+    `search.workers` processes share a GPU; each gets an equal part of its memory.
+
     Raises:
         DataError: the image set is missing, or the curriculum does not fit it.
         StorageError: the curriculum file cannot be read.
@@ -46,6 +48,8 @@ def furnish(setting: Setting, device: torch.device) -> Room:
     """
     config, curriculum = setting.config, setting.curriculum
     torch.set_num_threads(config.run.threads)
+    if device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(1 / config.search.workers, device)
     dtype = DTYPES[config.run.precision]
     splits = load(config.data, seed=config.run.seed, device=device, dtype=dtype)
     file = read(curriculum, device, dtype)
