@@ -19,7 +19,8 @@ class JournalLedger:
 
     def __init__(self, journal: Journal, space: Space, before: Journals) -> None:
         self._journal, self._space = journal, space
-        self._asks, self._tells = len(before.asks), len(before.tells)
+        self._asks = 1 + max((ask.order for ask in before.asks), default=-1)
+        self._tells = 1 + max((tell.order for tell in before.tells), default=-1)
 
     def asked(self, asked: Asked) -> None:
         self._journal.append(rows_of(asked, self._space))
@@ -57,16 +58,18 @@ def rows_of(asked: Asked, space: Space) -> list[ArchitectureRow | Ask]:
 
 
 def events(journals: Journals) -> list[Asked | Told]:
-    """What was asked and told, in the order in which it happened.
+    """What was asked and told, in the order in which it happened; a row that is there twice counts once.
 
     Raises:
         RunError: an ask or its architecture is missing, so what came after cannot be understood.
     """
     architectures = architectures_of(journals)
-    _refuse_gaps(journals.asks, architectures)
+    asks = {ask.order: ask for ask in journals.asks}
+    tells = {tell.order: tell for tell in journals.tells}
+    _refuse_gaps(list(asks.values()), architectures)
     found: list[tuple[int, int, Asked | Told]] = []
-    found += [(ask.order + 1, 0, _asked(ask, architectures[ask.arch])) for ask in journals.asks]
-    found += [(int(tell.extra["asked"]), 1, Told(tell.ask)) for tell in journals.tells]
+    found += [(ask.order + 1, 0, _asked(ask, architectures[ask.arch])) for ask in asks.values()]
+    found += [(int(tell.extra["asked"]), 1, Told(tell.ask)) for tell in tells.values()]
     return [event for _, _, event in sorted(found, key=lambda entry: entry[:2])]
 
 

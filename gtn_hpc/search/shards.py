@@ -15,6 +15,7 @@ from gtn_hpc.scores.replay import Journals, read_journals
 from gtn_hpc.search.algorithm import Proposal
 from gtn_hpc.search.algorithms import make_algorithm
 from gtn_hpc.search.ledger import rows_of
+from gtn_hpc.search.lock import sole_manager
 from gtn_hpc.search.pools import job, open_local_pool, setting_of
 from gtn_hpc.search.study import Asked
 from gtn_hpc.search.watch import SILENT, Watch
@@ -60,8 +61,9 @@ def _proposals(config: Config, setting: Setting) -> list[Proposal]:
 
 
 def _write_down(proposals: list[Proposal], before: Journals, setting: Setting, run: RunDirectory) -> None:
-    new = proposals[len(before.asks) :]
-    with Journal(run.journal, f"{job()}-manager") as journal:
+    known = {ask.order for ask in before.asks}
+    new = [proposal for proposal in proposals if proposal.ask not in known]
+    with sole_manager(run), Journal(run.journal, f"{job()}-manager") as journal:
         journal.append([row for p in new for row in rows_of(Asked(p, fresh=True), setting.space)])
 
 

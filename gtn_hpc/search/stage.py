@@ -18,6 +18,7 @@ from gtn_hpc.search.algorithm import Outcome
 from gtn_hpc.search.algorithms import make_algorithm
 from gtn_hpc.search.certificate import Certificate, certify, stratified, truths_of
 from gtn_hpc.search.ledger import JournalLedger, events
+from gtn_hpc.search.lock import sole_manager
 from gtn_hpc.search.loop import search
 from gtn_hpc.search.pools import job, open_pool, setting_of
 from gtn_hpc.search.study import Study, Terms
@@ -47,18 +48,19 @@ def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch
 
     Raises:
         StorageError, DataError: curriculum or images are missing or do not fit each other.
-        RunError: the journals belong to another search.
+        RunError: the journals belong to another search, or another process searches in `run`.
         SpaceExhausted: the space is smaller than the budget.
         Requeue: `watch.stop` said so; a new start goes on.
     """
     setting = setting_of(config, run, curriculum)
-    _claim_curriculum(run, setting.digest)
-    try:
-        with open_pool(setting, run) as pool, Journal(run.journal, f"{job()}-manager") as journal:
-            _score(config, run, setting, pool, journal, watch)
-            _certify(config, run, setting, pool, watch)
-    finally:
-        folded = fold(run)
+    with sole_manager(run):
+        _claim_curriculum(run, setting.digest)
+        try:
+            with open_pool(setting, run) as pool, Journal(run.journal, f"{job()}-manager") as journal:
+                _score(config, run, setting, pool, journal, watch)
+                _certify(config, run, setting, pool, watch)
+        finally:
+            folded = fold(run)
     if watch.stop():
         raise Requeue("The search was stopped.", remedy="Start it again: it goes on where it was.")
     report = _report(config, read_journals(run.journal), folded)
@@ -75,7 +77,7 @@ def _claim_curriculum(run: RunDirectory, digest: str) -> None:
             f"The scores of run '{run.name}' were made with the curriculum {before[:16]}, this one is {digest[:16]}.",
             remedy="Give this search another run.name, or bring the old curriculum back.",
         )
-    run.update_state("search", curriculum=digest)
+    run.update_state("search", curriculum=digest, done=False)
 
 
 def _score(
