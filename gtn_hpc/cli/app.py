@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from gtn_hpc.cli import datasets, demo, evaluate, export, final, report, search, settings, stores, train
+from gtn_hpc.cli import (
+    benchmarks,
+    datasets,
+    demo,
+    evaluate,
+    export,
+    final,
+    report,
+    search,
+    settings,
+    stores,
+    top,
+    train,
+)
 from gtn_hpc.cli.failing import exit_code_of, interrupted
 from gtn_hpc.cluster.launcher import end_with_launcher
 
@@ -25,6 +38,8 @@ app.command()(export.export)
 app.command()(search.search)
 app.command()(final.final)
 app.add_typer(stores.group, name="scores")
+app.command()(top.top)
+app.add_typer(benchmarks.group, name="bench")
 app.command()(report.report)
 app.add_typer(datasets.group, name="data")
 app.command()(settings.config)

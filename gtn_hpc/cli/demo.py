@@ -26,11 +26,12 @@ CONFIG = Path(__file__).with_name("demo.yaml")
 
 QUICK = (
     "run.name=digits-quick",
-    "meta.iterations=30",
+    "teacher.curriculum={steps: 4, batch: 20}",
+    "meta={iterations: 20, batch: 64}",
     "evaluate.learners=4",
     "evaluate.real_data={lr: [0.2, 0.4], momentum: [0.5], tune_learners: 1}",
     "search.budget=5",
-    "search.certificate={minimum: 4, steps: 20}",
+    "search.certificate={minimum: 4, steps: 10}",
     "final.epochs=2",
 )
 """Settings that show every stage and find little."""

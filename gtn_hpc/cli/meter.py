@@ -21,12 +21,13 @@ class Meter:
         self._console = console.err()
         self._bar = _bar(self._console, label, total) if shown and self._console.is_terminal else None
         self._began = self._said = time.monotonic()
+        self._working = self._began
         self._first: int | None = None
 
     def reach(self, done: int, text: str = "") -> None:
         """`done` of the total are done; `text` says how it goes."""
         if self._first is None:
-            self._first = done - 1
+            self._first, self._working = done, time.monotonic()
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=done, text=text)
         elif self._shown and (done == self._total or time.monotonic() - self._said >= PERIOD):
@@ -41,9 +42,12 @@ class Meter:
             (self._bar.console if self._bar is not None else self._console).print(text, markup=False, soft_wrap=True)
 
     def _left(self, done: int) -> str:
-        elapsed = time.monotonic() - self._began
-        rate = (done - (self._first or 0)) / max(elapsed, 1e-9)
-        return f"{console.duration(elapsed)} gone, {console.duration((self._total - done) / rate)} left"
+        """Time gone, and left by the pace since the first call: what came before was preparation."""
+        now = time.monotonic()
+        gone, steps = f"{console.duration(now - self._began)} gone", done - (self._first or 0)
+        if steps <= 0:
+            return gone
+        return f"{gone}, {console.duration((self._total - done) * (now - self._working) / steps)} left"
 
     def __enter__(self) -> Self:
         if self._bar is not None:

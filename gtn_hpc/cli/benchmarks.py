@@ -1,0 +1,65 @@
+"""`gtn bench`."""
+
+import json
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+
+from gtn_hpc.cli import console
+from gtn_hpc.cli.options import Json
+
+group = typer.Typer(help="Measure us and our rivals side by side.", no_args_is_help=True)
+
+COLUMNS = ("method", "mode", "T", "time_vs_plain", "speed_vs_higher", "mib_added", "mib_per_step", "rel_error")
+
+
+@group.command("meta-step")
+def meta_step(
+    workload: Annotated[str, typer.Option(help="w1, mnist, cifar, digits or overhead.")] = "w1",
+    steps: Annotated[
+        list[int] | None, typer.Option("--T", min=1, help="Inner steps; may be given again (default: 8 and 32).")
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME or NAME:MODE, e.g. trajectory/kit:keep_generator; may be given again."),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Measurements of a cell; their median counts.")] = 5,
+    random_widths: Annotated[bool, typer.Option("--random-widths", help="A new learner for each measurement.")] = False,
+    quantum: Annotated[int, typer.Option(min=1, help="Drawn widths are multiples of this.")] = 8,
+    memory: Annotated[bool, typer.Option(help="Measure memory too, each cell in a process of its own.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Time, memory and error of one meta-gradient, method beside method. The last line of stdout is JSON.
+
+    Example: gtn bench meta-step --workload mnist --T 8 --method higher --method trajectory/kit
+    """
+    methods = import_module("gtn_hpc.bench.methods")
+    report = import_module("gtn_hpc.bench.meta_step").run(
+        workload,
+        steps or (8, 32),
+        [methods.parse(text) for text in method] if method else methods.DEFAULT,
+        repeats=repeats,
+        random_widths=random_widths,
+        quantum=quantum,
+        memory=memory,
+        say=console.note,
+    )
+    _end(report, as_json)
+
+
+def _end(report: Mapping[str, Any], as_json: bool) -> None:
+    """A table for people, then the report on one line, also where that line alone is wanted."""
+    if not as_json:
+        rows = [[_cell(row, name) for name in COLUMNS] for row in report["rows"]]
+        console.table(f"{report['bench']}, workload {report['workload']}", COLUMNS, rows)
+    sys.stdout.write(json.dumps(report) + "\n")
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name)
+    if value is None:
+        return str(row["skipped"]) if name == "rel_error" and "skipped" in row else ""
+    return f"{value:.1e}" if name == "rel_error" else str(value)

@@ -1,0 +1,108 @@
+"""How far a run is, read from its files while it goes on; nothing is written and nobody is asked."""
+
+import json
+import os
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gtn_hpc.core.rundir import RunDirectory
+
+TAIL = 64 * 1024
+"""Bytes at the end of the event log that are looked at."""
+
+RECENT = 60.0
+"""Seconds over which the rate of a search is taken."""
+
+
+@dataclass
+class Watcher:
+    """Follows one run; each `look` reads only what was appended since the last."""
+
+    run: RunDirectory
+    seen: dict[str, str] = field(default_factory=dict)
+    best: float = 0.0
+    truths: int = 0
+    finals: int = 0
+    times: deque[float] = field(default_factory=lambda: deque(maxlen=10_000))
+
+    def __post_init__(self) -> None:
+        from gtn_hpc.scores import JournalReader
+
+        self._reader = JournalReader(self.run.journal)
+        self._archs: set[str] = set()
+
+    def look(self) -> dict[str, Any]:
+        """JSON-able: whether a requeue is wanted, and what is known of each stage that has begun."""
+        state = self.run.read_state()
+        stages = state.get("stages", {})
+        found: dict[str, Any] = {"run": str(self.run.path), "wants_requeue": bool(state.get("wants_requeue"))}
+        if "train" in stages:
+            found["train"] = stages["train"] | self._training()
+        self._read_journals()
+        if self.seen:
+            found["search"] = self._searching()
+        if self.finals:
+            found["final"] = {"trained": self.finals}
+        return found
+
+    def _training(self) -> dict[str, Any]:
+        last = _last_events(self.run.events / "train.jsonl")
+        told: dict[str, Any] = {}
+        if step := last.get("iterated"):
+            done, total = step["iteration"] + 1, step["iterations"]
+            told |= {"iteration": done, "iterations": total, "loss": step["loss"], "updated": step["time"]}
+            told["seconds_left"] = (total - done) * (step["seconds"] or 0.0)
+        if judged := last.get("evaluated"):
+            told["evaluated"] = {key: judged[key] for key in ("iteration", "accuracy", "sd", "learners")}
+        return told
+
+    def _searching(self) -> dict[str, Any]:
+        now = time.time()
+        recent = sum(now - moment <= RECENT for moment in self.times)
+        return {
+            "architectures": len(self._archs),
+            "rows": len(self.seen),
+            "statuses": dict(Counter(self.seen.values())),
+            "best": self.best,
+            "certificate": self.truths,
+            "per_minute": recent * 60.0 / RECENT,
+        }
+
+    def _read_journals(self) -> None:
+        for piece in self._reader.pieces():
+            for row in piece.rows:
+                self._take(row)
+
+    def _take(self, row: dict[str, Any]) -> None:
+        kind = row["kind"]
+        if kind == "final":
+            self.finals += 1
+        if kind == "certificate":
+            self.truths += 1
+        if kind == "score" and row["key"] not in self.seen:
+            self.seen[row["key"]] = row["status"]
+            self._archs.add(row["arch"])
+            self.times.append(row["time"])
+            if row["status"] == "ok":
+                self.best = max(self.best, row["val_accuracy"])
+
+
+def _last_events(path: Path) -> dict[str, dict[str, Any]]:
+    """The last event of each kind near the end of the log."""
+    if not path.is_file():
+        return {}
+    with open(path, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
+        lines = file.read().split(b"\n")
+    found: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and "kind" in event:
+            found[event["kind"]] = event
+    return found

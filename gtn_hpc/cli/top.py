@@ -1,0 +1,85 @@
+"""`gtn top`."""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
+
+from gtn_hpc.cli import console
+from gtn_hpc.cli.options import RUNS, Json, Root, Run
+from gtn_hpc.cli.standing import Watcher
+from gtn_hpc.core.rundir import find
+
+PERIOD = 2.0
+"""Seconds between two looks."""
+
+
+def top(
+    run: Run,
+    once: Annotated[bool, typer.Option("--once", help="Look once and end, also without a terminal.")] = False,
+    root: Root = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Watch how far a run is, from any machine that sees its files; Ctrl-C ends it.
+
+    Example: gtn top digits --once
+    """
+    watcher = Watcher(find(run, root))
+    if as_json:
+        console.emit(watcher.look())
+    elif once or not console.out().is_terminal:
+        console.say("\n".join(lines(watcher.look())))
+    else:
+        _follow(watcher)
+
+
+def _follow(watcher: Watcher) -> None:
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=console.out(), auto_refresh=False) as live, suppress(KeyboardInterrupt):
+        while True:
+            live.update(Text("\n".join(lines(watcher.look()))), refresh=True)
+            time.sleep(PERIOD)
+
+
+def lines(found: dict[str, Any]) -> Iterator[str]:
+    """What was found, a stage a line."""
+    yield found["run"] + ("   stopped: wants a requeue" if found["wants_requeue"] else "")
+    if train := found.get("train"):
+        yield "train    " + _train(train)
+    if search := found.get("search"):
+        yield "search   " + _search(search)
+    if final := found.get("final"):
+        yield f"final    {final['trained']} trained on real data"
+    if len(found) == 2:
+        yield "nothing has begun"
+
+
+def _train(train: dict[str, Any]) -> str:
+    done = f"{train['iteration']} of {train['iterations']} meta-iterations" if "iterations" in train else "begun"
+    parts = [done]
+    if train.get("status") == "done":
+        return f"{done}, done: fresh learners reach {100 * train['accuracy']:.1f} %"
+    if train.get("loss") is not None:
+        parts.append(f"loss {train['loss']:.3f}")
+    if judged := train.get("evaluated"):
+        parts.append(f"{100 * judged['accuracy']:.1f} % after {judged['iteration']}")
+    if "seconds_left" in train:
+        parts.append(f"{console.duration(train['seconds_left'])} left")
+    if train.get("updated"):
+        parts.append(f"{console.duration(time.time() - train['updated'])} since the last sign")
+    return ", ".join(parts)
+
+
+def _search(search: dict[str, Any]) -> str:
+    bad = {name: count for name, count in search["statuses"].items() if name != "ok"}
+    parts = [f"{search['architectures']} architectures", f"best {100 * search['best']:.1f} %"]
+    parts += [f"{count} {name}" for name, count in sorted(bad.items())]
+    parts += [
+        f"{search['per_minute']:.0f} evaluations a minute",
+        f"{search['certificate']} trained for the certificate",
+    ]
+    return ", ".join(parts)

@@ -1,0 +1,206 @@
+"""Whatever is wrong, the user reads what and how to mend it, in a few lines and with a telling exit code."""
+
+import os
+import struct
+
+import numpy as np
+import pytest
+from gtn_process import gtn
+
+from gtn_hpc import storage
+from gtn_hpc.training.header import SCHEMA
+
+LONGEST = 12
+"""Lines of a message; those about missing data list places and ways."""
+
+
+def refused(done, code, *words):
+    assert done.code == code, done
+    assert "Traceback" not in done.err
+    assert done.out == ""
+    assert done.err.startswith("gtn: ")
+    assert len(done.err.splitlines()) <= LONGEST
+    for word in words:
+        assert word in done.err
+    return done
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("meta.iteration=5", ["meta.iteration", "unknown key", "Did you mean 'iterations'"]),
+        ("meta.iterations=many", ["meta.iterations", "integer", "many"]),
+        ("meta.iterations='5'", ["meta.iterations", "integer"]),
+        ("meta.replicas=-1", ["meta.replicas", "-1"]),
+        ("teacher.curriculum.batch=0", ["teacher.curriculum.batch", "0"]),
+        ("inner.lr=.nan", ["inner.lr", "finite"]),
+        ("meta.lr=-0.1", ["meta.lr", "-0.1"]),
+        ("search.space={name: nowhere}", ["search.space.name", "nowhere", "conv"]),
+        ("inner.optimiser=lbfgs", ["inner.optimiser", "sgd"]),
+        ("run.name=../up", ["run.name"]),
+        ("meta", ["meta", "Overrides look like"]),
+    ],
+)
+def test_a_wrong_setting(empty, override, words):
+    refused(gtn("train", "small.yaml", override, cwd=empty), 2, *words)
+    assert not (empty / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, ["config.yaml", "No such file"]),
+        ("", ["is empty", "run:"]),
+        ("   \n", ["is empty"]),
+        ("run: {name: a", ["not YAML"]),
+        ("- 1\n- 2\n", ["not a mapping"]),
+        ("meta: {iterations: 3}\n", ["run.name", "needs a value"]),
+        (b"\xff\xfe\x00", ["UTF-8"]),
+    ],
+    ids=["missing", "empty", "blank", "not yaml", "list", "no name", "not text"],
+)
+@pytest.mark.parametrize("command", ["train", "search"])
+def test_a_wrong_configuration_file(tmp_path, command, text, words):
+    if text is not None:
+        (tmp_path / "config.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    refused(gtn(command, "config.yaml", cwd=tmp_path), 2, *words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["final", "small.yaml", "--top-k", "0"], ["--top-k", "greater than or equal to 1"]),
+        (["final", "small.yaml", "final.top_k=0"], ["final.top_k", "0"]),
+        (["evaluate", "small", "--learners", "-3"], ["--learners"]),
+        (["evaluate", "small", "--split", "train"], ["--split", "train"]),
+        (["trian", "small.yaml"], ["No such command 'trian'", "train"]),
+        (["train"], ["Missing argument 'CONFIG'", "gtn train --help"]),
+        (["train", "small.yaml", "--iterations"], ["No such option", "--iterations"]),
+        (["export", "small"], ["Nothing to do", "-o FILE.h5"]),
+        (["config", "mta"], ["no key 'mta'", "'meta'"]),
+        (["scores", "show", "small", "--table", "fnal"], ["no table 'fnal'", "final"]),
+    ],
+)
+def test_a_wrong_command_line(workplace, arguments, words):
+    refused(gtn(*arguments, cwd=workplace), 2, *words)
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "no/such/place"])
+def test_missing_data(empty, name):
+    nowhere = empty / "nowhere"
+    done = refused(gtn("train", "small.yaml", f"data={{name: {name}, root: {nowhere}}}", cwd=empty), 1)
+    assert "nowhere" in done.err or "no/such/place" in done.err
+    if name != "no/such/place":
+        assert f"gtn data fetch {name}" in done.err
+
+
+def idx(path, array):
+    path.write_bytes(struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes())
+
+
+@pytest.mark.parametrize("harm", ["cut", "labels", "garbage"])
+def test_corrupt_idx(empty, harm):
+    images, labels = np.zeros((40, 8, 8), np.uint8), np.arange(40, dtype=np.uint8) % 10
+    place = empty / "set"
+    place.mkdir()
+    for part in ("train", "t10k"):
+        idx(place / f"{part}-images-idx3-ubyte", images)
+        idx(place / f"{part}-labels-idx1-ubyte", labels[: -3 if harm == "labels" else None])
+    file = place / "train-images-idx3-ubyte"
+    if harm == "cut":
+        file.write_bytes(file.read_bytes()[:-100])
+    if harm == "garbage":
+        file.write_bytes(os.urandom(500))
+    refused(gtn("train", "small.yaml", f"data={{name: {place}}}", cwd=empty), 1, "train-")
+
+
+@pytest.mark.parametrize("command", [["evaluate"], ["export", "--digest"], ["scores", "digest"]])
+@pytest.mark.parametrize("harm", ["garbage", "empty", "cut", "flipped", "missing"])
+def test_corrupt_hdf5(workplace, tmp_path, command, harm):
+    good = workplace / "runs" / "small" / ("scores.h5" if command[0] == "scores" else "curriculum.h5")
+    content = bytearray(good.read_bytes())
+    content[len(content) // 2] ^= 1
+    path = tmp_path / "bad.h5"
+    made = {"garbage": b"no HDF5", "empty": b"", "cut": content[: len(content) // 2], "flipped": content}
+    if harm != "missing":
+        path.write_bytes(made[harm])
+    refused(gtn(*command, path, cwd=tmp_path), 1, "bad.h5")
+
+
+def test_a_file_of_another_kind(workplace):
+    run = workplace / "runs" / "small"
+    refused(gtn("evaluate", run / "scores.h5", cwd=workplace), 1, "scores.h5", "'scores'", "'curriculum'")
+    refused(gtn("scores", "digest", run / "curriculum.h5", cwd=workplace), 1, "'curriculum'", "'scores'")
+
+
+def test_an_unwritable_run_directory(empty):
+    (empty / "taken").write_text("a file is here")
+    refused(gtn("train", "small.yaml", "run.root=taken", cwd=empty), 1, "taken/small", "run.root")
+    if os.getuid() != 0:  # root may write anywhere
+        (empty / "closed").mkdir(mode=0o555)
+        refused(gtn("train", "small.yaml", "run.root=closed", cwd=empty), 1, "cannot be written")
+
+
+def test_a_name_taken_by_another_configuration(workplace):
+    done = gtn("train", "small.yaml", "meta.lr=0.5", "inner.momentum=0.1", cwd=workplace)
+    refused(done, 1, "'small'", "meta.lr: was 0.01, now 0.5", "inner.momentum", "run.name")
+    refused(gtn("search", "small.yaml", "search.replicas=2", cwd=workplace), 1, "search.replicas: was 1, now 2")
+
+
+def curriculum(path, shape, classes=10):
+    steps, batch = 2, 3
+    values = {
+        "x": (np.zeros((steps, batch, *shape), np.float32), ("step", "image", "channel", "height", "width")),
+        "y": (np.full((steps, batch, classes), 1 / classes, np.float32), ("step", "image", "class")),
+        "lr": (np.ones(steps, np.float32), ("step",)),
+        "momentum": (np.zeros(steps, np.float32), ("step",)),
+    }
+    columns = {name: storage.Column(value, dims=dims) for name, (value, dims) in values.items()}
+    storage.write(path, {"/": columns}, {"order": "fixed"}, schema=SCHEMA)
+    return path
+
+
+@pytest.mark.parametrize(("shape", "classes"), [((1, 28, 28), 10), ((3, 8, 8), 10), ((1, 8, 8), 7)])
+def test_a_curriculum_of_other_images(empty, shape, classes):
+    path = curriculum(empty / "other.h5", shape, classes)
+    size = "x".join(map(str, shape))
+    refused(gtn("evaluate", path, "--config", "small.yaml", cwd=empty), 1, size, "1x8x8", "digits")
+    refused(gtn("search", "small.yaml", f"search.curriculum={path}", cwd=empty), 1, size, "1x8x8")
+
+
+def test_a_foreign_curriculum_without_a_configuration(tmp_path):
+    path = curriculum(tmp_path / "bare.h5", (1, 8, 8))
+    refused(gtn("evaluate", path, cwd=tmp_path), 2, "does not carry the configuration", "--config CONFIG")
+
+
+def test_stages_in_the_wrong_order(empty):
+    refused(gtn("search", "small.yaml", cwd=empty), 1, "no curriculum.h5", "gtn train CONFIG", "search.curriculum")
+    refused(gtn("final", "small.yaml", cwd=empty), 1, "no scored architecture", "gtn search")
+    refused(gtn("export", "small", "--digest", cwd=empty), 1, "no curriculum.h5")
+    refused(gtn("evaluate", "smal", cwd=empty), 1, "no run 'smal'", "runs/smal")
+
+
+def test_training_that_diverges(empty):
+    done = gtn(
+        "train", "small.yaml", "inner.lr=1e30", "meta={iterations: 9, max_refused: 2, max_returns: 0}", cwd=empty
+    )
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    assert "not finite" in done.err
+    assert "inner.lr" in done.err
+
+
+def test_an_error_nobody_foresaw_is_told_in_a_line_and_kept_in_a_file(workplace):
+    run = workplace / "runs" / "small"
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").unlink()
+    (run / "config.yaml").mkdir()
+    try:
+        done = gtn("train", "small.yaml", cwd=workplace)
+    finally:
+        (run / "config.yaml").rmdir()
+        (run / "config.yaml").write_text(config)
+    refused(done, 1, "Unexpected IsADirectoryError", "crash-")
+    named = done.err.split()[-1]
+    assert "Traceback" in open(workplace / named).read()
+    os.unlink(workplace / named)

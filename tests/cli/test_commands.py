@@ -1,0 +1,272 @@
+"""Commands that work: what they print for people and for machines, and that they do what they say."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from gtn_process import gtn
+
+COMMANDS = {
+    "gtn": [
+        "bench",
+        "config",
+        "data",
+        "demo",
+        "evaluate",
+        "export",
+        "final",
+        "report",
+        "scores",
+        "search",
+        "top",
+        "train",
+    ],
+    "gtn bench": ["meta-step"],
+    "gtn data": ["fetch", "info"],
+    "gtn scores": ["compact", "digest", "fsck", "merge", "show", "verify"],
+}
+"""The frozen command line; change it here when it is meant to change."""
+
+
+def listed(help_text):
+    rows = help_text.split("Commands:\n")[1].splitlines()
+    return sorted(row.split()[0] for row in rows if row.startswith("  ") and row[2] != " ")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_list_of_commands_is_frozen(tmp_path, command):
+    done = gtn(*command.split()[1:], "--help", cwd=tmp_path)
+    assert done.code == 0
+    assert listed(done.out) == COMMANDS[command]
+
+
+def leaves():
+    groups = [name.split()[-1] for name in COMMANDS if " " in name]
+    plain = [[name] for name in COMMANDS["gtn"] if name not in groups]
+    return plain + [[group, name] for group in groups for name in COMMANDS[f"gtn {group}"]]
+
+
+@pytest.mark.parametrize("command", leaves(), ids=" ".join)
+def test_every_help_text_gives_an_example_of_its_command(tmp_path, command):
+    done = gtn(*command, "--help", cwd=tmp_path)
+    assert done.code == 0
+    assert f"Example: gtn {' '.join(command)}" in " ".join(done.out.split())
+    assert "--json" in done.out
+
+
+def test_help_imports_no_torch(launch):
+    program = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from gtn_hpc.cli import main\n"
+        "codes = [main(arguments) for arguments in (['--help'], ['train', '--help'], ['config', 'meta'])]\n"
+        "heavy = {'h5py', 'scipy', 'pandas', 'altair', 'optuna'} & set(sys.modules)\n"
+        "print('codes', codes, 'heavy', heavy)"
+    )
+    done = launch([sys.executable, "-c", program])
+    assert done.stdout.splitlines()[-1] == "codes [0, 0, 0] heavy set()"
+
+
+def test_without_torch_a_command_that_needs_it_says_how_to_get_it(launch, empty):
+    program = "import sys; sys.modules['torch'] = None\nfrom gtn_hpc.cli import main\nsys.exit(main(sys.argv[1:]))"
+    done = launch([sys.executable, "-c", program, "train", "small.yaml"], cwd=empty, check=False)
+    assert done.returncode == 2
+    assert "pip install 'gtn_hpc[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("start", [["gtn"], [sys.executable, "-m", "gtn_hpc"]], ids=["script", "module"])
+def test_both_ways_to_start(launch, start):
+    done = launch([*start, "config", "meta.lr", "--json"])
+    (key,) = json.loads(done.stdout)["keys"]
+    assert key["name"] == "meta.lr"
+    assert key["default"] == "0.01"
+    assert launch([*start, "nonsense"], check=False).returncode == 2
+
+
+def test_a_closed_pipe_is_no_error(launch):
+    done = launch(["sh", "-c", "gtn config | head -n 1"])
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_train_tells_how_good_the_teacher_is(workplace):
+    done = gtn("train", "small.yaml", "--json", cwd=workplace)
+    assert done.code == 0
+    told = done.json["evaluation"]
+    assert told["split"] == "validation"
+    assert len(told["teacher"]["after_step"]) == 3
+    difference = told["teacher"]["value"] - told["real_data"]["value"]
+    assert told["difference"]["value"] == pytest.approx(difference)
+    assert told["real_data"]["lr"] == 0.4
+    people = gtn("train", "small.yaml", cwd=workplace)
+    assert "3 never-seen learners" in people.out
+    assert f"{100 * told['teacher']['value']:.2f}" in people.out
+    assert "95 % interval" in people.out
+
+
+def test_evaluate_agrees_with_train_and_knows_the_test_split(workplace):
+    trained = gtn("train", "small.yaml", "--json", cwd=workplace).json
+    judged = gtn("evaluate", "small", "--json", cwd=workplace).json
+    assert judged == {
+        "curriculum": trained["curriculum"],
+        "digest": trained["digest"],
+        "evaluation": trained["evaluation"],
+    }
+    test = gtn(
+        "evaluate", "runs/small", "--split", "test", "--learners", "2", "--no-real-data", "--json", cwd=workplace
+    ).json["evaluation"]
+    assert (test["split"], test["learners"], "real_data" in test) == ("test", 2, False)
+
+
+def test_export_copies_and_rounds(workplace, tmp_path):
+    digest = gtn("export", "small", "--digest", cwd=workplace).out.strip()
+    copy, half = tmp_path / "copy.h5", tmp_path / "half.h5"
+    assert gtn("export", "small", "-o", copy, "--json", cwd=workplace).json == {
+        "curriculum": str(copy),
+        "digest": digest,
+    }
+    assert copy.read_bytes() == (workplace / "runs" / "small" / "curriculum.h5").read_bytes()
+    rounded = gtn("export", "small", "-o", half, "--dtype", "float16", "--json", cwd=workplace).json
+    assert rounded["digest"] != digest
+    assert half.stat().st_size < copy.stat().st_size
+    again = gtn("evaluate", half, "--no-real-data", "--json", cwd=workplace)
+    assert again.code == 0, again.err
+
+
+def test_search_goes_on_and_a_larger_budget_adds(workplace):
+    first = gtn("search", "small.yaml", "--json", cwd=workplace).json
+    assert first["architectures"] == 4
+    assert first["certified"] == 4
+    assert first["statuses"] == {"ok": 4}
+    grown = gtn("search", "small.yaml", "search.budget=6", "--json", cwd=workplace).json
+    assert grown["architectures"] == 6
+    assert {row["arch"] for row in first["best"]} < {row["arch"] for row in grown["best"]}
+    people = gtn("search", "small.yaml", "search.budget=6", cwd=workplace)
+    assert grown["best"][0]["arch"] in people.out
+    assert "Spearman" in people.out
+
+
+def test_final_trains_each_winner_once(workplace):
+    first = gtn("final", "small.yaml", "--json", cwd=workplace).json["final"]
+    assert len(first) == 1
+    again = gtn("final", "small.yaml", "--json", cwd=workplace).json["final"]
+    assert again == first
+    people = gtn("final", "small.yaml", cwd=workplace)
+    assert first[0]["arch"] in people.out
+    assert f"{100 * first[0]['test_accuracy']:.2f}" in people.out
+
+
+def test_scores_are_shown_checked_compared_joined_and_tidied(workplace, tmp_path):
+    shown = gtn("scores", "show", "small", "--json", cwd=workplace).json
+    accuracies = [row["val_accuracy"] for row in shown["rows"]]
+    assert accuracies == sorted(accuracies, reverse=True)
+    digest = gtn("scores", "digest", "small", cwd=workplace).out.strip()
+    merged = tmp_path / "merged.h5"
+    run = workplace / "runs" / "small"
+    assert gtn("scores", "merge", "small", run / "scores.h5", "-o", merged, cwd=workplace).code == 0
+    assert gtn("scores", "digest", merged, cwd=workplace).out.strip() == digest
+    assert gtn("scores", "verify", "small", merged, cwd=workplace).out == "equal\n"
+    assert gtn("scores", "compact", "small", cwd=workplace).code == 0
+    assert gtn("scores", "fsck", "small", "--json", cwd=workplace).json["sound"] is True
+    assert gtn("scores", "digest", "small", cwd=workplace).out.strip() == digest
+    assert shown["rows"][0]["arch"] in gtn("scores", "show", merged, cwd=workplace).out
+
+
+def test_harm_to_journals_and_differences_are_exit_code_1(workplace, tmp_path):
+    run = workplace / "runs" / "small"
+    copy = tmp_path / "copied"
+    (copy / "journal").mkdir(parents=True)
+    (copy / "config.yaml").write_text((run / "config.yaml").read_text())
+    for path in (run / "journal").glob("*.jsonl"):
+        content = path.read_bytes()
+        (copy / "journal" / path.name).write_bytes(content.replace(b'"kind":"score"', b'"kind":"scoxe"', 1))
+    done = gtn("scores", "fsck", copy, cwd=workplace)
+    assert (done.code, "damaged" in done.out) == (1, True)
+    different = gtn("scores", "verify", "small", copy, cwd=workplace)
+    assert (different.code, different.out.startswith("different: ")) == (1, True)
+
+
+def test_top_says_how_far_a_run_is(workplace, empty):
+    told = gtn("top", "small", "--json", cwd=workplace).json
+    assert (told["train"]["iteration"], told["train"]["iterations"], told["train"]["status"]) == (3, 3, "done")
+    assert told["search"]["architectures"] >= 4
+    assert told["search"]["statuses"] == {"ok": told["search"]["rows"]}
+    assert told["final"] == {"trained": 1}
+    people = gtn("top", "small", "--once", cwd=workplace).out.splitlines()
+    assert [line.split()[0] for line in people[1:]] == ["train", "search", "final"]
+    (empty / "runs" / "fresh").mkdir(parents=True)
+    (empty / "runs" / "fresh" / "config.yaml").write_text("run: {name: fresh}")
+    assert "nothing has begun" in gtn("top", "fresh", cwd=empty).out
+
+
+def test_the_report_is_one_page(workplace, tmp_path):
+    page = tmp_path / "page.html"
+    done = gtn("report", "small", "-o", page, cwd=workplace)
+    assert done.code == 0, done.err
+    assert done.out == f"Page: {page}\n"
+    assert "<html" in page.read_text()[:2000].lower()
+
+
+def test_data_says_what_a_set_holds(tmp_path):
+    told = gtn("data", "info", "digits", "--json", cwd=tmp_path).json
+    assert told["shape"] == {"channels": 1, "height": 8, "width": 8}
+    assert sum(part["images"] for part in told["splits"].values()) == 1797
+    assert "8 x 8 pixels" in gtn("data", "info", "digits", cwd=tmp_path).out
+
+
+def test_config_lists_every_key_once(tmp_path):
+    names = [key["name"] for key in gtn("config", "--json", cwd=tmp_path).json["keys"]]
+    assert len(names) == len(set(names)) > 80
+    table = gtn("config", "meta", cwd=tmp_path).out
+    assert "meta.checkpoint_every *" in table
+    assert "meta-iterations between checkpoints" in table
+
+
+def test_ctrl_c_ends_with_a_message_and_130(empty):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gtn_hpc", "train", "small.yaml", "meta.iterations=100000", "meta.log_every=1"],
+        cwd=empty,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    events = empty / "runs" / "small" / "events" / "train.jsonl"
+    for _ in range(6000):
+        if events.is_file() and events.stat().st_size:
+            break
+        try:
+            process.wait(0.01)
+        except subprocess.TimeoutExpired:
+            continue
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "goes on from there" in err
+    assert "Traceback" not in err
+
+
+def test_several_ranks_are_not_several_searches(launch, empty):
+    ranks = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    done = launch(["gtn", "demo", "--quick"], cwd=empty, environ={**ranks, **place}, check=False)
+    assert done.returncode == 2
+    assert "torchrun started 2" in done.stderr
+
+
+def test_the_demo_runs_every_stage_and_goes_on(tmp_path):
+    done = gtn("demo", "--quick", "--json", cwd=tmp_path, timeout=240)
+    assert done.code == 0, done.err
+    told = done.json
+    assert (tmp_path / told["page"]).stat().st_size > 10_000
+    assert told["architectures"] == 5
+    assert len(told["winners"]) == 1
+    for stage in ("1 of 4", "2 of 4", "3 of 4", "4 of 4"):
+        assert stage in done.err
+    people = gtn("demo", "--quick", cwd=tmp_path, timeout=120)
+    assert "resumed after 20" in people.err
+    assert "What the demo found" in people.out
+    assert "never-seen learners" in people.out
+    assert people.out.rstrip().endswith("report.html")
