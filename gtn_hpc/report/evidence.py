@@ -14,8 +14,8 @@ from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.events import read_events
 from gtn_hpc.core.records import Architecture, ImageShape
 from gtn_hpc.core.rundir import RunDirectory
-from gtn_hpc.report.frames.estimates import estimates, pairs, truths
-from gtn_hpc.report.frames.ranking import correlations
+from gtn_hpc.report.frames.estimates import controls, estimates, pairs, truths
+from gtn_hpc.report.frames.ranking import correlations, rivals
 from gtn_hpc.report.frames.teaching import Lessons, read_lessons
 from gtn_hpc.scores import ScoreTables
 from gtn_hpc.spaces import Space, make_space
@@ -59,6 +59,12 @@ class Evidence:
     def correlations(self) -> pd.DataFrame:
         """Rank correlations of `pairs`, as `frames.ranking.correlations`."""
         return correlations(self.pairs, self.config.run.seed)
+
+    @functools.cached_property
+    def rivals(self) -> pd.DataFrame:
+        """Other ways to rank `pairs`, as `frames.ranking.rivals`."""
+        assert self.tables is not None
+        return rivals(self.pairs, controls(self.tables), self.config.run.seed)
 
     @functools.cached_property
     def specifications(self) -> dict[str, Architecture]:

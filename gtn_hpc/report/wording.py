@@ -44,7 +44,7 @@ def duration(seconds: float) -> str:
     if pd.isna(seconds):
         return NONE
     if seconds < 60:
-        return f"{seconds:.3g} s"
+        return f"{seconds:.3g}{THIN}s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

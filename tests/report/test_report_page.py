@@ -36,6 +36,8 @@ def test_its_statistics_are_those_of_stats(finished, page):
     text = text_of(page)
     assert f"is {rank(spearman.value, spearman.low, spearman.high)}, Kendall's" in text
     assert f"Kendall's {rank(kendall.value, kendall.low, kendall.high)}" in text
+    ahead = stats.spearman_difference(pairs["estimate"], pairs["params"], pairs["truth"], rng=ranking.generator(0))
+    assert f"the teacher is ahead ({rank(ahead.value, ahead.low, ahead.high)})" in text
     accuracy = gather(finished).lessons.accuracy
     ahead = stats.paired_difference(accuracy["teacher"][:, -1], accuracy["real data"][:, -1])
     assert f"{points(ahead.value)} points [{points(ahead.low)}, {points(ahead.high)}]" in text
@@ -108,7 +110,7 @@ def test_figures_are_saved_as_png_and_svg(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.5, "0.5 s"), (75, "1 min 15 s"), (3599.7, "1 h 00 min"), (7322, "2 h 02 min")]
+    ("seconds", "text"), [(0.5, "0.5\u202fs"), (75, "1 min 15 s"), (3599.7, "1 h 00 min"), (7322, "2 h 02 min")]
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text

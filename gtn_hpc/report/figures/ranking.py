@@ -3,8 +3,9 @@
 import altair as alt
 import pandas as pd
 
-from gtn_hpc.report.figures.style import PALETTE, Chart, several, styled
+from gtn_hpc.report.figures.style import PALETTE, Chart, colours, several, styled
 
+STATISTICS = {"Spearman": "teacher", "Kendall": "real"}
 TITLE, SCALE = "rank correlation with the truth", alt.Scale(domain=[-1, 1])
 
 
@@ -38,8 +39,8 @@ def correlations(frame: pd.DataFrame) -> Chart:
     """Rank correlations with their intervals. Columns: name (of the predictor), statistic, value, low, high."""
     base = alt.Chart(frame).encode(
         y=alt.Y("name:N", title=None, sort=None),
-        yOffset=alt.YOffset("statistic:N"),
-        color=alt.Color("statistic:N"),
+        yOffset=alt.YOffset("statistic:N", sort=list(STATISTICS)),
+        color=alt.Color("statistic:N", scale=colours(STATISTICS)),
         tooltip=[
             "name:N",
             "statistic:N",

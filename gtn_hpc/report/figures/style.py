@@ -43,7 +43,7 @@ def _config() -> dict[str, Any]:
         "autosize": {"type": "fit-x", "contains": "padding"},
         "view": {"stroke": None},
         "axis": {**text, **size, **axis, "titlePadding": 8, "labelLimit": 160},
-        "axisX": {"grid": False},
+        "axisX": {"grid": False, "labelFlush": False, "labelOverlap": "greedy", "labelSeparation": 8},
         "legend": {
             **text,
             **size,

@@ -40,7 +40,7 @@ def rivals(
     Columns: name, value, low, high, n, note (Spearman), and `ahead`, `ahead_low`, `ahead_high`: how much higher the
     teacher's is on the same resamples. The number of parameters is always among them.
     """
-    table = pairs.set_index("arch")
+    table = pairs.set_index("arch").sort_index()
     rows = []
     for name, predictor in {"parameters": table["params"], **others}.items():
         both = table.assign(other=predictor).dropna(subset=["other"])

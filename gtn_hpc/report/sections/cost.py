@@ -8,6 +8,7 @@ from gtn_hpc.report import figures
 from gtn_hpc.report.blocks import Block, Missing, Prose, Table, Text, figure
 from gtn_hpc.report.evidence import Evidence
 from gtn_hpc.report.frames import cost, records
+from gtn_hpc.report.frames.teaching import iterations
 from gtn_hpc.report.wording import count, duration, percent, plural
 
 WORKERS, TRACEBACKS = 16, 10
@@ -78,6 +79,13 @@ def _work(evidence: Evidence) -> pd.DataFrame:
 def _in_words(evidence: Evidence, rows: pd.DataFrame) -> str:
     names = {"scores": "scoring with the teacher", "certificate": "the certificate", "final": "training winners"}
     parts = [f"{duration(row['seconds'])} for {names[row['work']]}" for row in records(cost.totals(rows))]
-    meta = sum(event.get("seconds") or 0.0 for event in evidence.events if event["kind"] == "iterated")
-    counted = f" Logged meta-iterations took {duration(meta)}." if meta else ""
-    return f"Work of all workers: {', '.join(parts)}.{counted}"
+    return f"Work of all workers: {', '.join(parts)}.{_meta_training(evidence)}"
+
+
+def _meta_training(evidence: Evidence) -> str:
+    """From the iterations that were logged to all of them."""
+    logged = iterations(evidence.events)
+    if logged.empty:
+        return ""
+    each, done = logged["seconds"].mean(), int(logged["iteration"].max())
+    return f" Meta-training took about {duration(each * done)} ({plural(done, 'iteration')} of {duration(each)})."

@@ -21,7 +21,7 @@ def summary(evidence: Evidence) -> Iterator[Block]:
     if evidence.lessons is not None and "teacher" in evidence.lessons.accuracy:
         yield Prose(teacher.in_words(evidence.lessons))
     if len(evidence.pairs):
-        yield Prose(trust.in_words(evidence.correlations))
+        yield Prose(f"{trust.in_words(evidence.correlations)} {trust.beside_others(evidence.rivals)}")
 
 
 def _teacher(evidence: Evidence) -> Iterator[Tile]:
@@ -39,7 +39,7 @@ def _trust(evidence: Evidence) -> Iterator[Tile]:
         return
     found, _ = trust.main_result(evidence.correlations)
     value = rank(found["value"], found["low"], found["high"])
-    yield "Spearman with the truth", value.partition(" ")[0], f"{value.partition(' ')[2]}, {found['n']} architectures"
+    yield "Spearman with truth", value.partition(" ")[0], f"{value.partition(' ')[2]}, {found['n']} architectures"
 
 
 def _search(evidence: Evidence) -> Iterator[Tile]:

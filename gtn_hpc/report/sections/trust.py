@@ -9,8 +9,6 @@ from gtn_hpc.report import figures
 from gtn_hpc.report.blocks import Block, Missing, Prose, Table, figure
 from gtn_hpc.report.evidence import Evidence
 from gtn_hpc.report.frames import records
-from gtn_hpc.report.frames.estimates import controls
-from gtn_hpc.report.frames.ranking import rivals
 from gtn_hpc.report.wording import plural, rank
 
 
@@ -49,10 +47,22 @@ def in_words(found: pd.DataFrame) -> str:
     )
 
 
+def beside_others(others: pd.DataFrame) -> str:
+    """Whether the teacher ranks better than what costs nothing, above all the number of parameters."""
+    return " ".join(_beside(row) for row in records(others.dropna(subset=["value", "ahead"])))
+
+
+def _beside(row: dict[str, Any]) -> str:
+    low, high = row["ahead_low"], row["ahead_high"]
+    verdict = "ahead" if low > 0 else "behind" if high < 0 else "not certainly ahead or behind"
+    return (
+        f"Ranking by {row['name']} gives {_rank(row)}; beside it the teacher is {verdict} "
+        f"({rank(row['ahead'], low, high)})."
+    )
+
+
 def _certificate(evidence: Evidence) -> Iterator[Block]:
-    assert evidence.tables is not None
-    pairs, found = evidence.pairs, evidence.correlations
-    others = rivals(pairs, controls(evidence.tables), evidence.config.run.seed)
+    pairs, found, others = evidence.pairs, evidence.correlations, evidence.rivals
     yield figure(
         figures.correlation(pairs),
         f"Accuracy after the curriculum against accuracy after {evidence.config.search.certificate.steps} steps of "
@@ -67,7 +77,8 @@ def _certificate(evidence: Evidence) -> Iterator[Block]:
         half=True,
     )
     yield from _tables(found, others)
-    yield from (Prose(f"Note: {note}.") for note in dict.fromkeys(found["note"]) if note)
+    notes = dict.fromkeys(f"{row['subset'].capitalize()}: {row['note']}." for row in records(found) if row["note"])
+    yield from (Prose(note) for note in notes)
 
 
 def _named(found: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
