@@ -15,6 +15,7 @@ OPERATIONAL = frozenset(
         "search.isolate",
         "search.budget",
         "search.limits",
+        "search.chaos",
         "final.top_k",
         "final.checkpoint_every",
         "meta.checkpoint_every",

@@ -107,6 +107,11 @@ class Search(Section):
         (), description="zero-cost proxies that are recorded beside each score"
     )
     limits: Limits = Limits()
+    chaos: str | None = Field(
+        None,
+        pattern=r"^(kill|hang|nan|oom|segfault|disk|torn):rank=\d+@eval=[1-9]\d*$",
+        description="a failure on purpose, once: KIND:rank=R@eval=N, kinds kill hang nan oom segfault disk torn",
+    )
     certificate: Certificate = Certificate()
 
     @property

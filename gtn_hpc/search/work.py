@@ -13,6 +13,7 @@ from gtn_hpc.farm.isolation import Isolated
 from gtn_hpc.farm.memory import fair_share
 from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.rows import CertificateRow
+from gtn_hpc.search.chaos import Chaos
 from gtn_hpc.training.request import Request
 from gtn_hpc.training.setting import Setting
 
@@ -26,15 +27,18 @@ class Evaluating:
 
     setting: Setting
     environment: RankEnvironment
+    journals: Path
 
     @contextmanager
-    def open(self, rank: int) -> Iterator[Callable[[Request], Score]]:  # noqa: ARG002
+    def open(self, rank: int) -> Iterator[Callable[[Request], Score]]:
         """Loads images and curriculum."""
         from gtn_hpc.cluster.device import choose
         from gtn_hpc.training.evaluator import Evaluator
 
         device = choose(self.setting.config.run.device, self.environment)
         evaluator = Evaluator(self.setting, str(device))
+        if chaos := Chaos.parse(self.setting.config.search.chaos, self.journals):
+            evaluator = replace(evaluator, before=lambda: chaos.before_training(rank))
         evaluator.prepare()
         yield evaluator.evaluate
 
@@ -59,16 +63,19 @@ class Scoring:
         with ExitStack() as opened:
             evaluate = opened.enter_context(self._evaluation(rank, opened))
             journal = opened.enter_context(Journal(self.journals, self.job, rank))
+            chaos = Chaos.parse(self.setting.config.search.chaos, self.journals)
 
             def score(request: Request) -> Score:
                 found = replace(evaluate(request), rank=rank, host=host, job=self.job)
+                if chaos is not None:
+                    chaos.before_writing(rank, journal)
                 journal.append([found if request.source == "curriculum" else truth_of(found)])
                 return found
 
             yield score
 
     def _evaluation(self, rank: int, opened: ExitStack) -> AbstractContextManager[Callable[[Request], Score]]:
-        evaluating, section = Evaluating(self.setting, detect()), self.setting.config.search
+        evaluating, section = Evaluating(self.setting, detect(), self.journals), self.setting.config.search
         if not section.isolated:
             return evaluating.open(rank)
         nursery = self.nursery or opened.enter_context(Nursery(MODULES))

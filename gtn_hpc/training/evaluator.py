@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -52,12 +52,18 @@ class Verdict:
     detail: str = ""
 
 
+def nothing() -> None:
+    """What happens before most trainings."""
+
+
 @dataclass(frozen=True)
 class Evaluator:
     """Scores requests. It can be sent to another process, which then loads images and curriculum of its own."""
 
     setting: Setting
     device: str = "cpu"
+    before: Callable[[], None] = nothing
+    """Called when a training begins; what it raises counts as raised by the training."""
 
     @property
     def config(self) -> Config:
@@ -107,6 +113,7 @@ class Evaluator:
             return Verdict(status, detail=traceback.format_exc()[-DETAIL:])
 
     def _train(self, request: Request) -> Verdict:
+        self.before()
         learner = self._learner(request)
         episode = self._episode(request)
         extra = self._proxies(learner, episode)
