@@ -15,7 +15,7 @@ from gtn_hpc.inner.traced import Traced
 log = logging.getLogger(__name__)
 
 PATIENCE = 24
-"""Uses of a shape after which a trace pays: one costs as much as it saves in about 500 steps of a small learner."""
+"""Uses of a shape after which a trace is made; one costs about what it saves in 50 steps of a small learner."""
 
 
 class Preferring(Adjoint):
@@ -50,7 +50,7 @@ def make_adjoint(name: str) -> Adjoint:
     """By `engine.adjoint`: auto, reverse, traced, compiled or kit.
 
     `auto` and `kit` take the layer kit where the learner is made of its layers, else autograd's adjoint, and trace
-    either once a shape has been used for a while. `compiled` compiles from the first use.
+    either: `auto` once a shape has been used for a while. `compiled` compiles from the first use.
     """
     match name:
         case "reverse":
@@ -59,4 +59,6 @@ def make_adjoint(name: str) -> Adjoint:
             return Traced(Reverse())
         case "compiled":
             return Preferring(Compiled(Kit()), Compiled(Reverse()))
+        case "kit":
+            return Preferring(Traced(Kit()), Traced(Reverse()))
     return Preferring(Traced(Kit(), PATIENCE), Traced(Reverse(), PATIENCE))

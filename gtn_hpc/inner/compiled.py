@@ -2,9 +2,10 @@
 
 import torch
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 
-from gtn_hpc.inner.script import Program
-from gtn_hpc.inner.traced import Traced, trace
+from gtn_hpc.inner.record import Program
+from gtn_hpc.inner.traced import Traced
 
 
 class Compiled(Traced):
@@ -14,5 +15,8 @@ class Compiled(Traced):
     """
 
     def make(self, function: Program, values: list[Tensor]) -> Program:
+        graph = make_fx(function)(*values)
+        graph.graph.eliminate_dead_code()
+        graph.recompile()
         mode = "reduce-overhead" if values[0].is_cuda else None
-        return torch.compile(trace(function, values), dynamic=False, fullgraph=True, mode=mode)
+        return torch.compile(graph, dynamic=False, fullgraph=True, mode=mode)

@@ -1,33 +1,36 @@
 """Adjoints as straight lists of tensor operations, recorded once a shape: no autograd, no modules, no dead work."""
 
+import logging
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, fx
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch import Tensor
 
 from gtn_hpc.core.records import Batch, Hyper
 from gtn_hpc.inner.adjoint import Adjoint, Judged, Pulled, Step, Stepped
 from gtn_hpc.inner.flat import FlatLearner, FlatState
-from gtn_hpc.inner.script import Program, script
+from gtn_hpc.inner.record import NotTraceable, Program, record
+from gtn_hpc.inner.script import script
 from gtn_hpc.inner.step import randomness_of_step
+
+log = logging.getLogger(__name__)
 
 CACHED = 512
 """Programs kept, the least recently used going first; three a learner's shape."""
 
 
 class Traced(Adjoint):
-    """Another adjoint, traced by make_fx. A trace takes .1 to 1 s and serves every learner of one structure and shape.
+    """Another adjoint, recorded. A trace takes about .1 s and serves every learner of one structure and shape.
 
-    `patience` is how often a function runs as it is before it is traced. A trace holds for one shape: widths drawn at
-    random should share a quantum.
+    `patience` is how often a function runs as it is before it is traced (the real loss: an eighth of that). A trace
+    holds for one shape: widths drawn at random should share a quantum.
     """
 
     def __init__(self, adjoint: Adjoint, patience: int = 0) -> None:
         self.adjoint, self.patience = adjoint, patience
-        self.programs: OrderedDict[Any, Program] = OrderedDict()
+        self.programs: OrderedDict[Any, Program | None] = OrderedDict()
         self.seen: Counter[Any] = Counter()
 
     def advance(self, learner: FlatLearner, state: FlatState, step: Step, *, record: bool = False) -> Stepped:  # noqa: ARG002
@@ -74,21 +77,30 @@ class Traced(Adjoint):
         needs = () if step is None else tuple(v.requires_grad for v in step.inputs())
         values = [v.detach() for v in values]
         key = (kind, learner.fingerprint, form, needs, tuple((v.shape, v.dtype, v.device) for v in values))
-        program = self.programs.get(key)
-        if program is None:
+        if key not in self.programs:
             self.seen[key] += 1
-            if self.seen[key] <= self.patience:
+            if self.seen[key] <= (self.patience // 8 if kind == "judge" else self.patience):
                 return function(*values)
             with randomness_of_step(learner.learner, t):
-                program = self.programs[key] = self.make(function, values)
-            if len(self.programs) > CACHED:
-                self.programs.popitem(last=False)
+                self._remember(key, kind, function, values)
         self.programs.move_to_end(key)
+        program = self.programs[key]
+        if program is None:
+            return function(*values)
         with torch.no_grad(), randomness_of_step(learner.learner, t):
             return program(*values)
 
+    def _remember(self, key: Any, kind: str, function: Program, values: list[Tensor]) -> None:
+        self.programs[key] = None
+        try:
+            self.programs[key] = self.make(function, values)
+        except NotTraceable as reason:
+            log.info("adjoint: %s runs untraced: %s", kind, reason)
+        if len(self.programs) > CACHED:
+            self.programs.popitem(last=False)
+
     def make(self, function: Program, values: list[Tensor]) -> Program:
-        return script(trace(function, values))
+        return script(record(function, values))
 
 
 class Form:
@@ -120,17 +132,6 @@ class Form:
     def sparse(self, values: Sequence[Tensor | None]) -> FlatState:
         state = self.read(values)
         return FlatState(state.theta, _present(state.buffers), _present(state.optimiser))
-
-
-def trace(function: Program, values: list[Tensor]) -> fx.GraphModule:
-    """`function` as a graph of tensor operations without those that nothing depends on."""
-    graph = make_fx(function)(*values)
-    for node in list(graph.graph.nodes):
-        if node.target in (torch.ops.aten.detach.default, torch.ops.aten.alias.default):
-            node.replace_all_uses_with(node.args[0])
-    graph.graph.eliminate_dead_code()
-    graph.recompile()
-    return graph
 
 
 def _step(step: Step, values: Sequence[Tensor]) -> Step:

@@ -1,0 +1,1 @@
+"""Side by side in one run: ours and its rivals, on one workload."""

@@ -1,0 +1,66 @@
+"""The methods of `gtn bench meta-step` by name and mode."""
+
+import importlib.util
+from dataclasses import dataclass
+
+from gtn_hpc.bench.rivals import Checkpointed, Plain, TorchOpt
+from gtn_hpc.inner.auto import make_adjoint
+from gtn_hpc.inner.engine import Engine
+from gtn_hpc.inner.keeping import GENERATOR, NOTHING
+from gtn_hpc.inner.trajectory import Trajectory
+from gtn_hpc.inner.unrolled import Unrolled
+
+RIVALS = ("plain", "higher", "torchopt", "unrolled", "checkpoint")
+ADJOINTS = ("reverse", "traced", "kit", "compiled", "auto")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row's name; `mode` is flat (the states alone are kept) or keep_generator (its graphs too)."""
+
+    name: str
+    mode: str = "flat"
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.mode}"
+
+
+DEFAULT = (
+    *(Method(name) for name in RIVALS),
+    Method("trajectory/reverse"),
+    Method("trajectory/traced"),
+    Method("trajectory/kit"),
+    Method("trajectory/kit", "keep_generator"),
+)
+"""Without `compiled`, which takes minutes to start."""
+
+
+def make(method: Method) -> Engine:
+    match method.name:
+        case "plain":
+            return Plain()
+        case "unrolled":
+            return Unrolled()
+        case "checkpoint":
+            return Checkpointed()
+        case "torchopt":
+            return TorchOpt()
+        case "higher":
+            from gtn_hpc.inner.higher_engine import Higher
+
+            return Higher()
+    adjoint = make_adjoint(method.name.removeprefix("trajectory/"))
+    return Trajectory(adjoint, keep=GENERATOR if method.mode == "keep_generator" else NOTHING)
+
+
+def why_not(method: Method) -> str | None:
+    """Why `method` cannot run here."""
+    if method.name in ("torchopt", "higher") and importlib.util.find_spec(method.name) is None:
+        return f"{method.name} is not installed"
+    return None
+
+
+def parse(text: str) -> Method:
+    """`name` or `name:mode`."""
+    name, _, mode = text.partition(":")
+    return Method(name, mode or "flat")
