@@ -1,0 +1,56 @@
+"""A teacher that starts from real images shows real images of its classes."""
+
+import pytest
+import torch
+from tiny import tiny
+
+from gtn_hpc.core.errors import ConfigError
+from gtn_hpc.core.streams import torch_generator
+from gtn_hpc.curriculum.frozen import freeze
+from gtn_hpc.meta.setup import prepare
+
+GENERATOR = "teacher.generator={noise: 16, hidden: 64, channels: [16, 16]}"
+
+
+def started(tmp_path, start, *overrides):
+    config = tiny(tmp_path, f"teacher.curriculum.start={start}", GENERATOR, *overrides)
+    room = prepare(config, torch.device("cpu"))
+    return room, freeze(room.teacher, torch_generator(0, "test"))
+
+
+def distance_to_own_class(room, frozen):
+    """Mean over synthetic images of the squared distance to the nearest training image of the same class."""
+    real = room.splits.train.normalised()
+    distances = torch.cdist(frozen.x.flatten(0, 1).flatten(1), real.x.flatten(1)) ** 2
+    other = frozen.y.flatten(0, 1).argmax(dim=1)[:, None] != real.y[None]
+    return float(distances.masked_fill(other, float("inf")).amin(dim=1).mean())
+
+
+def test_a_fitted_generator_shows_images_near_real_ones_of_their_class(tmp_path):
+    near = distance_to_own_class(*started(tmp_path, "real"))
+    far = distance_to_own_class(*started(tmp_path, "noise"))
+    assert near < far / 4
+
+
+def test_distilled_pixels_begin_as_training_images_each_used_once(tmp_path):
+    room, frozen = started(tmp_path, "real", "teacher.curriculum.arm=distilled_pixels")
+    real = room.splits.train.normalised()
+    shown = frozen.x.flatten(0, 1).flatten(1)
+    same = (shown[:, None] == real.x.clamp(-1.96, 1.96).flatten(1)[None]).all(dim=2)
+    own_class = frozen.y.flatten(0, 1).argmax(dim=1)[:, None] == real.y[None]
+    assert bool((same & own_class).any(dim=1).all())
+    assert len(torch.unique(shown, dim=0)) == len(shown)
+
+
+def test_the_start_is_a_function_of_the_seed(tmp_path):
+    digests = [
+        started(tmp_path, "real", f"run.seed={seed}", "teacher.curriculum.start_passes=3")[1].digest()
+        for seed in (1, 1, 2)
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize("arm", ["none", "real_data"])
+def test_an_arm_without_images_of_its_own_is_refused_in_words(tmp_path, arm):
+    with pytest.raises(ConfigError, match="no images of its own"):
+        started(tmp_path, "real", f"teacher.curriculum.arm={arm}")
