@@ -21,12 +21,9 @@ from gtn_hpc.models.networks import Network, build_network
 from gtn_hpc.models.norm import use_running_statistics
 from gtn_hpc.scores.rows import FinalRow
 from gtn_hpc.spaces import Space, make_space
+from gtn_hpc.training.evaluator import RUNNING
 from gtn_hpc.training.memory import peak_memory
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}
-
-MOMENTUM = 0.1
-"""Weight of the newest batch in batch norm's running statistics."""
+from gtn_hpc.training.room import DTYPES
 
 Report = Callable[[Winner, int, float], None]
 """Called with the winner, the epochs done and the validation accuracy after the last."""
@@ -109,7 +106,7 @@ class Finisher:
             auxiliary=recipe.auxiliary > 0,
         )
         initialise(network.to(DTYPES[self.config.run.precision]), torch_generator(self.config.run.seed, "final", key))
-        use_running_statistics(network, MOMENTUM)
+        use_running_statistics(network, RUNNING)
         return network.to(device)
 
     def _trainer(self, key: str) -> Trainer:

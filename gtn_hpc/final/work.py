@@ -31,7 +31,8 @@ class Finishing:
         from gtn_hpc.cluster.device import choose
         from gtn_hpc.cluster.environment import detect
         from gtn_hpc.data import load
-        from gtn_hpc.final.finisher import DTYPES, Finisher
+        from gtn_hpc.final.finisher import Finisher
+        from gtn_hpc.training.room import DTYPES
 
         config = self.config
         torch.set_num_threads(config.run.threads)
