@@ -14,6 +14,7 @@ from gtn_hpc.cli import (
     export,
     final,
     report,
+    reproduce,
     search,
     settings,
     stores,
@@ -41,6 +42,7 @@ app.add_typer(stores.group, name="scores")
 app.command()(top.top)
 app.add_typer(benchmarks.group, name="bench")
 app.command()(report.report)
+app.command()(reproduce.reproduce)
 app.add_typer(datasets.group, name="data")
 app.command()(settings.config)
 

@@ -1,0 +1,67 @@
+"""`gtn reproduce`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gtn_hpc.cli import console
+from gtn_hpc.cli.options import Json
+
+if TYPE_CHECKING:
+    from gtn_hpc.search.reproduce import Again
+
+
+def reproduce(
+    path: Annotated[Path, typer.Argument(metavar="FILE.h5", help="A scores.h5 in its run directory.")],
+    arch: Annotated[str, typer.Option(help="The first digits of an architecture's digest.")],
+    as_json: Json = False,
+) -> None:
+    """Score an architecture again from the files alone, and compare: equal on one type of processor and torch build.
+
+    Exit code 1 where a number differs.
+
+    Example: gtn reproduce runs/digits/scores.h5 --arch 7052
+    """
+    from gtn_hpc.search.reproduce import reproduce as score_again
+
+    found = score_again(path, arch)
+    if as_json:
+        console.emit({"path": path, "rows": [_plain(again) for again in found]})
+    else:
+        _show(found)
+    if not all(again.equal for again in found):
+        raise typer.Exit(1)
+
+
+def _show(found: "list[Again]") -> None:
+    rows = [(a.fidelity, a.replica, a.recorded, a.now.val_accuracy, _verdict(a)) for a in found]
+    console.table(f"Architecture {found[0].arch}", ("steps", "replica", "recorded", "now", ""), rows)
+    if not all(again.same_key for again in found):
+        console.say("The files no longer say what these rows were made with: curriculum or settings have changed.")
+    if found[0].surroundings:
+        console.say(f"Recorded with another {', '.join(found[0].surroundings)}.")
+
+
+def _verdict(again: "Again") -> str:
+    if again.equal:
+        return "equal"
+    return (
+        f"accuracy {again.now.val_accuracy - again.recorded:+.3g}, loss {again.now.val_loss - again.recorded_loss:+.3g}"
+    )
+
+
+def _plain(again: "Again") -> dict[str, Any]:
+    return {
+        "key": again.key,
+        "arch": again.arch,
+        "fidelity": again.fidelity,
+        "replica": again.replica,
+        "recorded": again.recorded,
+        "now": again.now.val_accuracy,
+        "recorded_loss": again.recorded_loss,
+        "loss_now": again.now.val_loss,
+        "equal": again.equal,
+        "same_key": again.same_key,
+        "surroundings": list(again.surroundings),
+    }

@@ -1,0 +1,112 @@
+"""Scoring an architecture again from the files alone: what does a recorded number rest on?"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gtn_hpc import scores
+from gtn_hpc.cluster.environment import detect
+from gtn_hpc.config import Config, parse
+from gtn_hpc.core import environment
+from gtn_hpc.core.errors import RunError
+from gtn_hpc.core.records import Architecture, Score
+from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.search.pools import setting_of
+from gtn_hpc.training.request import Request
+from gtn_hpc.training.setting import Setting
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SURROUNDINGS = ("processor", "gtn_hpc", "revision")
+
+
+@dataclass(frozen=True)
+class Again:
+    """One recorded row and its value now.
+
+    `same_key` is false where the files no longer say what the row was made with (another curriculum, other settings);
+    `surroundings` names what of machine and software differs from the recording.
+    """
+
+    key: str
+    arch: str
+    fidelity: int
+    replica: int
+    recorded: float
+    recorded_loss: float
+    now: Score
+    same_key: bool
+    surroundings: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether accuracy and loss have the same bits (NaN equals NaN)."""
+        pairs = ((self.recorded, self.now.val_accuracy), (self.recorded_loss, self.now.val_loss))
+        return self.same_key and all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in pairs)
+
+
+def reproduce(path: Path, arch: str) -> list[Again]:
+    """Scores every recorded row of the architecture whose digest begins with `arch` once more, in this process.
+
+    Configuration and specification come from `path` (a scores.h5), the curriculum from `search.curriculum` or beside
+    it. Cost: that of the first evaluations.
+
+    Raises:
+        RunError: no such architecture, or several.
+        StorageError: scores or curriculum are missing or damaged.
+    """
+    from gtn_hpc.cluster.device import choose
+    from gtn_hpc.training.evaluator import Evaluator
+
+    with scores.open(path) as tables:
+        config = parse(tables.config, where=f"The configuration in {path}")
+        architecture = _find(path, tables.architectures, arch)
+        rows = tables.scores[tables.scores["arch"] == architecture.digest]
+        differing = tuple(_differing(tables.environment))
+    setting = _setting(config, path)
+    evaluator = Evaluator(setting, str(choose(config.run.device, detect())))
+    return [_again(setting, evaluator.evaluate, architecture, row, differing) for row in rows.to_dict("records")]
+
+
+def _again(setting: Setting, evaluate: Any, architecture: Architecture, row: Any, differing: tuple[str, ...]) -> Again:
+    request = Request(architecture, int(row["fidelity"]), int(row["replica"]))
+    now: Score = evaluate(request)
+    return Again(
+        key=str(row["key"]),
+        arch=architecture.digest,
+        fidelity=request.fidelity,
+        replica=request.replica,
+        recorded=float(row["val_accuracy"]),
+        recorded_loss=float(row["val_loss"]),
+        now=now,
+        same_key=setting.identity.key(request) == row["key"],
+        surroundings=differing,
+    )
+
+
+def _find(path: Path, table: "pd.DataFrame", arch: str) -> Architecture:
+    found = table[table["arch"].str.startswith(arch)]
+    if len(found) != 1:
+        what = "no architecture" if found.empty else f"{len(found)} architectures"
+        raise RunError(
+            f"{path} holds {what} whose digest begins with '{arch}'.",
+            remedy="Take one of the column arch: gtn scores show lists them.",
+        )
+    row = found.iloc[0]
+    return Architecture(str(row["space"]), json.loads(row["spec"]))
+
+
+def _setting(config: Config, path: Path) -> Setting:
+    run = RunDirectory(path.resolve().parent)
+    return setting_of(config, run, Path(config.search.curriculum or run.curriculum))
+
+
+def _differing(recorded: Any) -> list[str]:
+    """What of the surroundings is not as it was."""
+    now = environment.describe()
+    changed = [name for name in SURROUNDINGS if recorded.get(name) != now.get(name)]
+    before, after = recorded.get("packages", {}), now["packages"]
+    return changed + [name for name in ("torch", "numpy") if before.get(name) != after.get(name)]
