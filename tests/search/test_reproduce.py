@@ -29,7 +29,7 @@ def arch(run: RunDirectory) -> str:
 
 def test_every_replica_has_the_same_bits(run: RunDirectory, arch: str) -> None:
     found = reproduce(run.scores, arch[:10])
-    assert [again.replica for again in found] == [0, 1]
+    assert sorted(again.replica for again in found) == [0, 1]
     assert all(again.equal and again.same_key for again in found)
 
 
