@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,10 +49,10 @@ class FlatLearner:
         return [shape.numel() for shape in self.shapes.values()]
 
     @cached_property
-    def fingerprint(self) -> tuple[Any, ...]:
+    def fingerprint(self) -> str:
         """Equal for learners that differ in the values of their parameters and in their seed alone."""
         learner = self.learner
-        return fingerprint(learner.module), learner.optimiser, learner.autocast, learner.stochastic
+        return fingerprint(learner.module, learner.optimiser, learner.autocast, learner.stochastic)
 
     def pack(self, state: LearnerState) -> FlatState:
         """Raises UsageError where the parameters are of several types."""

@@ -16,6 +16,10 @@ from torch.utils.weak import WeakTensorKeyDictionary
 Program = Callable[..., Sequence[Tensor | None]]
 
 
+_SAME = (torch.ops.aten.detach.default, torch.ops.aten.alias.default)
+"""Operations that give their argument under another hat."""
+
+
 class NotTraceable(Exception):
     """What a function does depends on the values of its tensors, or cannot be written down."""
 
@@ -78,6 +82,9 @@ class _Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         given = _map(args, self.known), _map(kwargs, self.known)
         made = func(*args, **kwargs)
+        if func in _SAME:
+            self.names[made] = self.known(args[0])
+            return made
         several = isinstance(made, tuple | list)
         self.calls.append(Call(func, *given, tuple(map(self._result, made if several else [made])), several))
         return made

@@ -40,8 +40,7 @@ class Traced(Adjoint):
             given = form.read(values)
             return self.adjoint.advance(learner, given, _step(step, values[form.size :])).state.tensors()
 
-        values = [*state.tensors(), *step.inputs()]
-        return Stepped(form.read(self._run("advance", learner, form, step, values, function)))
+        return Stepped(form.read(self._run("advance", learner, form, step.t, step.inputs(), state.tensors(), function)))
 
     def pull_back(
         self, learner: FlatLearner, before: FlatState, after: FlatState, step: Step, cotangent: FlatState, tape: Any
@@ -54,8 +53,8 @@ class Traced(Adjoint):
             pulled = self.adjoint.pull_back(learner, start, end, moment, given, tape)
             return [*form.complete(pulled.state), *pulled.inputs]
 
-        values = [*before.tensors(), *after.tensors(), *cotangent.tensors(), *step.inputs()]
-        results = self._run("pull", learner, (form, weight), step, values, function)
+        states = [*before.tensors(), *after.tensors(), *cotangent.tensors()]
+        results = self._run("pull", learner, (form, weight), step.t, step.inputs(), states, function)
         return Pulled(form.sparse(results), tuple(results[form.size :]))
 
     def judge(self, learner: FlatLearner, state: FlatState, real: Batch) -> Judged:
@@ -65,18 +64,23 @@ class Traced(Adjoint):
             judged = self.adjoint.judge(learner, form.read(values), Batch(*values[form.size :]))
             return [judged.loss, *form.complete(judged.cotangent)]
 
-        values = [state.theta, *state.buffers.values(), *real]
-        loss, *cotangent = self._run("judge", learner, form, None, values, function)
+        loss, *cotangent = self._run("judge", learner, form, 0, real, [state.theta, *state.buffers.values()], function)
         assert loss is not None
         return Judged(loss, form.sparse(cotangent))
 
     def _run(
-        self, kind: str, learner: FlatLearner, form: Any, step: Step | None, values: list[Tensor], function: Program
+        self,
+        kind: str,
+        learner: FlatLearner,
+        form: Any,
+        t: int,
+        given: Sequence[Tensor],
+        state: list[Tensor],
+        function: Program,
     ) -> Sequence[Tensor | None]:
-        t = 0 if step is None else step.t
-        needs = () if step is None else tuple(v.requires_grad for v in step.inputs())
-        values = [v.detach() for v in values]
-        key = (kind, learner.fingerprint, form, needs, tuple((v.shape, v.dtype, v.device) for v in values))
+        needs = tuple(v.requires_grad for v in given)
+        values = [v.detach() for v in (*state, *given)]
+        key = (kind, learner.fingerprint, form, needs, tuple((v.shape, v.dtype) for v in values[-len(given) :]))
         if key not in self.programs:
             self.seen[key] += 1
             if self.seen[key] <= (self.patience // 8 if kind == "judge" else self.patience):

@@ -13,6 +13,9 @@ from gtn_hpc.models.layers import SLOPE, Conv2d, Linear
 AMPLITUDE = 2.0
 """Synthetic pixels lie in (-2, 2), in units of the image set's standard deviation."""
 
+SMALL = 2**17
+"""Values of a map up to which its convolution is a matrix product."""
+
 
 class SyntheticBatchNorm(nn.Module):
     """Batch norm that always uses the statistics of the synthetic batch, in training and in export."""
@@ -68,9 +71,16 @@ def double_and_convolve(x: Tensor, conv: Conv2d) -> Tensor:
     folded = conv.weight.reshape(-1, 9) @ _fold(conv.weight.dtype, conv.weight.device)
     kernel = folded.reshape(outputs, inputs, 4, 2, 2).transpose(1, 2).reshape(-1, inputs, 2, 2)
     bias = None if conv.bias is None else conv.bias.repeat_interleave(4)
-    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
-    y = F.conv2d(x, kernel.contiguous(memory_format=torch.channels_last), bias)
+    y = _convolve_windows(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, bias)
     return F.pixel_shuffle(y, 2)[:, :, 1:-1, 1:-1]
+
+
+def _convolve_windows(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+    """A convolution with 2x2 kernels; small ones as a matrix product, for calling a kernel costs more than its work."""
+    if x.is_cuda or x.numel() > SMALL:
+        return F.conv2d(x, kernel.contiguous(memory_format=torch.channels_last), bias)
+    windows = x.permute(0, 2, 3, 1).unfold(1, 2, 1).unfold(2, 2, 1).flatten(3)
+    return F.linear(windows, kernel.flatten(1), bias).permute(0, 3, 1, 2)
 
 
 @cache

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from gtn_hpc.inner.kit.convolution import Convolution
 from gtn_hpc.inner.kit.layer import KitLayer
 from gtn_hpc.inner.kit.norm import Centre, Norm, ScoredNorm
 from gtn_hpc.inner.kit.pointwise import Drop, Flat, GlobalAverage, Leaky, Max
-from gtn_hpc.inner.kit.weighted import Convolution, Dense, FewChannels
+from gtn_hpc.inner.kit.weighted import Dense
 from gtn_hpc.models.layers import SLOPE, Conv2d, LeakyReLU, Linear
 from gtn_hpc.models.learners import GlobalAveragePool, MaxPool
 from gtn_hpc.models.norm import BatchNorm
-
-FEW = 4
-"""Input channels up to which a convolution is a matrix product."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,7 @@ def _layer(child: nn.Module, scoring: bool) -> KitLayer:
     match child:
         case Conv2d():
             kernel = (child.weight.shape[2], child.weight.shape[3])
-            stride, padding = _pair(child.stride), _pair(child.padding)
-            if child.groups == 1 and child.weight.shape[1] <= FEW:
-                return FewChannels(kernel, stride, padding)
-            return Convolution(stride, padding, child.groups)
+            return Convolution(kernel, _pair(child.stride), _pair(child.padding), child.groups)
         case BatchNorm():
             if scoring:
                 return ScoredNorm(child.eps, child.mean_only)
