@@ -64,19 +64,18 @@ def score_all(settings: "Config", run: RunDirectory) -> "SearchReport":
 
 
 def score_shard(settings: "Config") -> None:
-    """This rank's part of a search without manager; a start without launcher afterwards certifies and tells."""
-    from gtn_hpc.cluster.environment import detect
+    """A part of a search without manager; a start without shards afterwards certifies and tells."""
     from gtn_hpc.config.claim import claim
-    from gtn_hpc.search.shards import search_shard
+    from gtn_hpc.search.shards import search_shard, shard_of
     from gtn_hpc.search.watch import Watch
 
-    rank = detect()
+    shard = shard_of(settings)
     run = RunDirectory(Path(settings.run.root) / settings.run.name)
-    if rank.rank == 0:
+    if shard.index == 0:
         run = claim(settings, "search")
     with crashes_go_to(run.path), stoppable(run, "search") as stop:
         scored = search_shard(settings, run, curriculum_for(settings, run), Watch(stop=lambda: bool(stop)))
-    console.say(f"Shard {rank.rank} of {rank.world}: {scored} evaluations. Scores: {run.scores}")
+    console.say(f"Shard {shard.index} of {shard.count}: {scored} evaluations. Scores: {run.scores}")
 
 
 def curriculum_for(settings: "Config", run: RunDirectory) -> Path:

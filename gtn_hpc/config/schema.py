@@ -11,6 +11,7 @@ OPERATIONAL = frozenset(
         "run.deadline",
         "run.margin",
         "search.pool",
+        "search.shard",
         "search.workers",
         "search.isolate",
         "search.budget",

@@ -101,6 +101,11 @@ class Search(Section):
         description="where evaluations run: this process, ranks of mpiexec under a manager (auto: under mpiexec), or "
         "ranks of any launcher that each take every N-th",
     )
+    shard: str | None = Field(
+        None,
+        pattern=r"^\d+/[1-9]\d*$",
+        description="INDEX/COUNT: this process's part where pool is shards (empty: by its rank)",
+    )
     workers: int = Field(1, ge=1, description="evaluations at the same time in this process (more than 1: isolated)")
     isolate: bool = Field(True, description="evaluate in a child process, whose end is a status and not ours")
     proxies: tuple[Literal["synflow", "jacobian_covariance"], ...] = Field(

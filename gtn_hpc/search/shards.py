@@ -1,9 +1,10 @@
-"""Static shards: every rank takes each N-th evaluation of a list, without a manager and without a message."""
+"""Static shards: every rank, or job of an array, takes each N-th evaluation of a list; no manager, no message."""
 
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from gtn_hpc.cluster.environment import RankEnvironment, detect
+from gtn_hpc.cluster.environment import detect
 from gtn_hpc.config import Config
 from gtn_hpc.config.searching import FixedList, RandomSearch
 from gtn_hpc.core.errors import Requeue, UsageError
@@ -23,23 +24,49 @@ from gtn_hpc.training.request import Request
 from gtn_hpc.training.setting import Setting
 
 
-def search_shard(config: Config, run: RunDirectory, curriculum: Path, watch: Watch = SILENT) -> int:
-    """Scores this rank's part of `search.budget` architectures, and gives the number of rows that were missing.
+@dataclass(frozen=True)
+class Shard:
+    """Part `index` of `count`."""
 
-    Every rank proposes the same architectures, for which the algorithm must not learn from scores. Rank 0 writes down
-    the proposals. Whoever ends last folds all rows; the certificate is left to a search without launcher afterwards.
+    index: int
+    count: int
+
+
+def shard_of(config: Config) -> Shard:
+    """What `search.shard` says, or else this process's rank.
+
+    Raises:
+        UsageError: the index is not below the count.
+    """
+    if config.search.shard is None:
+        rank = detect()
+        return Shard(rank.rank, rank.world)
+    index, count = map(int, config.search.shard.split("/"))
+    if index >= count:
+        raise UsageError(
+            f"search.shard is {index}/{count}, but parts are counted from 0.",
+            remedy=f"The last of {count} is {count - 1}/{count}.",
+        )
+    return Shard(index, count)
+
+
+def search_shard(config: Config, run: RunDirectory, curriculum: Path, watch: Watch = SILENT) -> int:
+    """Scores this shard's part of `search.budget` architectures, and gives the number of rows that were missing.
+
+    All propose the same architectures, for which the algorithm must not learn from scores. The first writes them down.
+    Whoever ends last folds all rows; the certificate is left to a search without shards afterwards.
 
     Raises:
         UsageError: the algorithm learns from scores.
         Requeue: `watch.stop` said so.
     """
-    setting, rank = setting_of(config, run, curriculum), detect()
+    setting, shard = setting_of(config, run, curriculum), shard_of(config)
     before = read_journals(run.journal)
     proposals = _proposals(config, setting)
-    if rank.rank == 0:
+    if shard.index == 0:
         _write_down(proposals, before, setting, run)
-    missing = _missing(proposals, before, setting, rank)
-    with open_local_pool(setting, run, rank.rank) as pool:
+    missing = _missing(proposals, before, setting, shard)
+    with open_local_pool(setting, run, shard.index) as pool:
         for score in results(pool, takewhile(lambda _: not watch.stop(), missing)):
             watch.row(score)
     fold(run)
@@ -67,12 +94,12 @@ def _write_down(proposals: list[Proposal], before: Journals, setting: Setting, r
         journal.append([row for p in new for row in rows_of(Asked(p, fresh=True), setting.space)])
 
 
-def _missing(proposals: list[Proposal], before: Journals, setting: Setting, rank: RankEnvironment) -> list[Request]:
+def _missing(proposals: list[Proposal], before: Journals, setting: Setting, shard: Shard) -> list[Request]:
     known = {score.key for score in before.scores}
     requests = [
         Request(proposal.arch, proposal.fidelity, replica, ask=proposal.ask)
         for proposal in proposals
         for replica in range(setting.config.search.replicas)
     ]
-    mine = requests[rank.rank :: rank.world]
+    mine = requests[shard.index :: shard.count]
     return [request for request in mine if setting.identity.key(request) not in known]

@@ -64,3 +64,12 @@ def test_a_stopped_shard_asks_for_a_requeue(place: Path) -> None:
     with pytest.raises(Requeue):
         search_shard(config, RunDirectory(place / "campaign"), place / "curriculum.h5", watch)
     assert len(read_journals(place / "campaign" / "journal").scores) == 2
+
+
+def test_the_jobs_of_an_array_are_shards_by_name(place: Path) -> None:
+    run = RunDirectory(place / "campaign")
+    parts = [configured(place, "search.pool=shards", f"search.shard={part}/3") for part in (1, 0, 2)]
+    assert [search_shard(config, run, place / "curriculum.h5") for config in parts] == [3, 4, 3]
+    assert len({score.key for score in read_journals(run.journal).scores}) == 10
+    with pytest.raises(UsageError, match="The last of 3 is 2/3"):
+        search_shard(configured(place, "search.pool=shards", "search.shard=3/3"), run, place / "curriculum.h5")
