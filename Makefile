@@ -1,6 +1,7 @@
 # Every target does the set-up it needs. The Python to build with: make PYTHON=python3.12 venv
 PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3.12),$(shell command -v python3.13),python3)
 BENCH ?= meta-step
+CAMPAIGN ?= benchmarks/$(shell date +%F)
 BIN := .venv/bin
 STAMP := .venv/.installed
 
@@ -8,10 +9,10 @@ STAMP := .venv/.installed
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test lint bench packages constraints clean
+.PHONY: help venv demo test lint bench campaign-kills-train packages constraints clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## +/\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## +/\1\t/' | expand -t 24
 
 venv: $(STAMP)  ## .venv with everything installed, at the versions of constraints.txt
 
@@ -39,6 +40,9 @@ lint: venv  ## format, style, types, layers
 
 bench: venv  ## one benchmark: make bench BENCH=meta-step
 	$(BIN)/gtn bench $(BENCH)
+
+campaign-kills-train: venv  ## a hundred kills of meta-training, each of which has to change no bit (an hour)
+	PATH="$(CURDIR)/$(BIN):$$PATH" nice -n 10 $(BIN)/python tests/survival/campaign_kills_train.py -o $(CAMPAIGN)-kills-train
 
 packages:  ## Debian packages that tests use, where they can be installed
 	@sh tests/packages.sh

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from gtn_hpc.cli.options import Json
 group = typer.Typer(help="Measure us and our rivals side by side.", no_args_is_help=True)
 
 COLUMNS = ("method", "mode", "T", "time_vs_plain", "speed_vs_higher", "mib_added", "mib_per_step", "rel_error")
+SCALING = ("workload", "ranks", "efficiency", "efficiency_fast_gpu", "comm_fraction", "projected")
 
 
 @group.command("meta-step")
@@ -50,11 +51,29 @@ def meta_step(
     _end(report, as_json)
 
 
-def _end(report: Mapping[str, Any], as_json: bool) -> None:
+@group.command()
+def scaling(
+    workload: Annotated[
+        list[str] | None, typer.Option(help="digits, w1, mnist, ...; may be given again (default: digits and w1).")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Interleaved measurements; their median counts.")] = 15,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Length of a measurement.")] = 0.5,
+    as_json: Json = False,
+) -> None:
+    """Two ranks beside one, relative to two independent processes, and a projection. The last line is JSON.
+
+    Example: gtn bench scaling --workload digits --repeats 9
+    """
+    module = import_module("gtn_hpc.bench.scaling")
+    report = module.run(workload or module.DEFAULT, repeats=repeats, seconds=seconds)
+    _end(report, as_json, SCALING)
+
+
+def _end(report: Mapping[str, Any], as_json: bool, columns: Sequence[str] = COLUMNS) -> None:
     """A table for people, then the report on one line, also where that line alone is wanted."""
     if not as_json:
-        rows = [[_cell(row, name) for name in COLUMNS] for row in report["rows"]]
-        console.table(f"{report['bench']}, workload {report['workload']}", COLUMNS, rows)
+        rows = [[_cell(row, name) for name in columns] for row in report["rows"]]
+        console.table(f"{report['bench']}, workload {report['workload']}", columns, rows)
     sys.stdout.write(json.dumps(report) + "\n")
 
 

@@ -2,7 +2,8 @@
 
     {"do": "kill", "iteration": 7, "replica": 1, "once": "/path/of/a/mark"}
 
-`do`: kill, stop, term (a signal to the rank that has this replica), nan (its real batch), drift (its rank's teacher).
+`do`: kill, stop, term (a signal to the rank that has this replica, or any where none is named), orphan (SIGKILL to its
+launcher), run (its `command`), nan (its real batch), drift (its rank's teacher).
 `rename`: n instead of iteration and replica kills the process at the n-th checkpoint, written but not yet renamed.
 `once`: the fault happens only while this file is not there, and makes it. `until`: nan at all iterations from
 `iteration` to before this one. `generation`: nan only among these random streams.
@@ -11,6 +12,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -53,7 +55,7 @@ def _in_replicas(fault: dict[str, Any]) -> None:
 def _here(fault: dict[str, Any], iteration: int, replica: int, generation: int) -> bool:
     first = fault["iteration"]
     when = range(first, fault.get("until", first + 1))
-    return iteration in when and replica == fault["replica"] and generation <= fault.get("generation", 99)
+    return iteration in when and replica == fault.get("replica", replica) and generation <= fault.get("generation", 99)
 
 
 def _struck(fault: dict[str, Any], room: Any, task: Any, iteration: int) -> Any:
@@ -64,6 +66,11 @@ def _struck(fault: dict[str, Any], room: Any, task: Any, iteration: int) -> Any:
         return replace(task, real={**task.real, last: batch._replace(x=batch.x * float("nan"))})
     if fault["do"] == "drift":
         next(room.teacher.parameters()).data.view(-1)[0] += 1e-9
+    elif fault["do"] == "run":
+        subprocess.run(fault["command"], check=True)
+    elif fault["do"] == "orphan":
+        os.kill(os.getppid(), signal.SIGKILL)
+        signal.pause()
     else:
         os.kill(os.getpid(), SIGNALS[fault["do"]])
     return task
