@@ -18,6 +18,7 @@ from gtn_hpc.cli import (
     search,
     settings,
     stores,
+    submit,
     top,
     train,
 )
@@ -44,6 +45,7 @@ app.add_typer(benchmarks.group, name="bench")
 app.command()(report.report)
 app.command()(reproduce.reproduce)
 app.add_typer(datasets.group, name="data")
+app.command()(submit.submit)
 app.command()(settings.config)
 
 

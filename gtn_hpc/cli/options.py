@@ -19,6 +19,10 @@ Run = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or a n
 Root = Annotated[Path, typer.Option("--root", help="Where runs are looked up by name.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for machines.")]
 Output = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="File to write.", show_default=False)]
+SiteProfile = Annotated[
+    str | None,
+    typer.Option("--site", metavar="NAME|FILE", help="Profile of the site (default: generic).", show_default=False),
+]
 
 RUNS = Path("runs")
 

@@ -73,5 +73,10 @@ def _static() -> dict[str, Any]:
 
 
 def describe() -> dict[str, Any]:
-    """JSON-able description of software, code revision (None outside a checkout), machine and Slurm job."""
-    return {**_static(), "slurm": {name: os.environ[name] for name in SLURM if name in os.environ}}
+    """JSON-able description of software, code revision (None outside a checkout), machine and Slurm job.
+
+    `sbatch` is the text of the job's batch script, where that has put it into the environment as ours do.
+    """
+    slurm = {name: os.environ[name] for name in SLURM if name in os.environ}
+    modules = [module for module in os.environ.get("LOADEDMODULES", "").split(":") if module]
+    return {**_static(), "slurm": slurm, "modules": modules, "sbatch": os.environ.get("GTN_SBATCH")}

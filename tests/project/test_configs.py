@@ -7,7 +7,7 @@ import pytest
 from gtn_hpc.config import dump, load, parse
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = [path for path in sorted((ROOT / "configs").rglob("*.yaml")) if "sites" not in path.parts]
+SHIPPED = [path for path in sorted((ROOT / "configs").rglob("*.yaml")) if "site" not in path.parts]
 """Profiles of sites are no configurations of runs."""
 
 

@@ -1,0 +1,92 @@
+"""Profiles of sites: what batch scripts of one cluster have in common."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from gtn_hpc.config.base import Section
+from gtn_hpc.core.errors import ConfigError, nearest
+
+Word = Annotated[str, Field(pattern=r"^[^\n]+$")]
+"""One line of text."""
+
+PROFILES = Path("configs/site")
+
+
+class Resources(Section):
+    """What a job asks the scheduler for."""
+
+    nodes: int = Field(1, ge=1, description="nodes")
+    tasks_per_node: int = Field(1, ge=1, description="processes on each node")
+    cpus_per_task: int = Field(1, ge=1, description="cores of each process")
+    gpus_per_task: int = Field(0, ge=0, description="GPUs of each process")
+    memory: Word | None = Field(None, description="memory of each node, as Slurm writes it: 64G (empty: its default)")
+    minutes: int = Field(60, ge=1, description="time limit in minutes")
+
+
+class Container(Section):
+    """Python runs inside an Apptainer image."""
+
+    image: Word = Field(description="path of the image")
+    options: tuple[Word, ...] = Field(("--nv",), description="options of apptainer exec")
+
+
+class Site(Section):
+    name: str = Field("generic", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the profile")
+    partition: Word | None = Field(None, description="partition (empty: the site's default)")
+    account: Word | None = Field(None, description="account that pays")
+    qos: Word | None = Field(None, description="quality of service")
+    constraint: Word | None = Field(None, description="features that nodes need")
+    options: tuple[Word, ...] = Field((), description="further options of sbatch: --exclusive")
+    modules: tuple[Word, ...] = Field((), description="environment modules that are loaded")
+    setup: tuple[Word, ...] = Field((), description="shell lines before the step: source .venv/bin/activate")
+    python: Word = Field("python", description="the Python that has gtn_hpc")
+    container: Container | None = Field(None, description="the image to run it in (empty: none)")
+    interface: Word | None = Field(None, description="network interface for gloo and NCCL: ib0 (empty: they choose)")
+    teaching: Literal["srun", "torchrun", "mpiexec"] = Field("srun", description="what starts the ranks of gtn train")
+    searching: Literal["mpiexec", "srun"] = Field("mpiexec", description="what starts the ranks of gtn search")
+    mpi: Word = Field("pmix", description="srun's way to start MPI ranks: pmix, pmi2, ...")
+    signal: Literal["USR2", "USR1", "TERM"] = Field("USR2", description="what Slurm sends before the time limit")
+    lead: int = Field(180, ge=1, description="seconds before the time limit when it is sent")
+    restarts: int = Field(20, ge=0, description="a job that was restarted so often is not requeued again")
+    train: Resources = Resources(cpus_per_task=4, minutes=24 * 60)
+    search: Resources = Resources(tasks_per_node=9, minutes=8 * 60)
+    search_array: Resources = Resources(minutes=4 * 60)
+    array: int = Field(4, ge=1, description="jobs that share a search in search_array")
+    final: Resources = Resources(cpus_per_task=4, minutes=24 * 60)
+    report: Resources = Resources(minutes=30)
+
+    @property
+    def start(self) -> str:
+        """The words that start Python."""
+        if self.container is None:
+            return self.python
+        return " ".join(["apptainer exec", *self.container.options, self.container.image, self.python])
+
+
+def load_site(named: str | None) -> Site:
+    """The profile at a path, or of a name in configs/site; without one, the generic profile.
+
+    Raises:
+        ConfigError: there is none, or it is not valid.
+    """
+    if named is None:
+        return Site()
+    path = Path(named) if named.endswith((".yaml", ".yml")) else PROFILES / f"{named}.yaml"
+    try:
+        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        here = [found.stem for found in PROFILES.glob("*.yaml")]
+        raise ConfigError(f"There is no site profile '{named}' ({path}).", remedy=nearest(named, here)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"The site profile {path} is not YAML: {error}", remedy="Mend the line named above."
+        ) from error
+    try:
+        return Site.model_validate(values)
+    except ValidationError as error:
+        lines = (f"  {'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors())
+        fields = f"Keys: {', '.join(Site.model_fields)}."
+        raise ConfigError(f"The site profile {path} is not valid:\n" + "\n".join(lines), remedy=fields) from error

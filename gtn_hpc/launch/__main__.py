@@ -1,0 +1,56 @@
+"""What batch scripts ask: `python -m gtn_hpc.launch after-step|run-directory ... CONFIG [KEY=VALUE ...]`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from gtn_hpc.config import load
+from gtn_hpc.core.errors import GtnError
+from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.launch import record
+from gtn_hpc.launch.verdict import after_step
+
+NO_REQUEUE = 3
+
+
+def main() -> int:
+    """Exit code 0: the job is to be requeued (after-step), or the path is on stdout (run-directory)."""
+    asked = _parser().parse_args()
+    try:
+        config = load(asked.config, asked.overrides)
+        run = RunDirectory(Path(config.run.root) / config.run.name)
+        return _judge(asked, run) if asked.question == "after-step" else _tell(run)
+    except GtnError as error:
+        sys.stderr.write(f"gtn: {error}\n")
+        return error.exit_code
+
+
+def _judge(asked: argparse.Namespace, run: RunDirectory) -> int:
+    verdict = after_step(
+        run, asked.stage, began=asked.began, code=asked.code, restarts=record.restarts(), most=asked.restarts
+    )
+    sys.stdout.write(f"{asked.stage}: {verdict.why}\n")
+    return 0 if verdict.requeue else NO_REQUEUE
+
+
+def _tell(run: RunDirectory) -> int:
+    sys.stdout.write(f"{run.path}\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m gtn_hpc.launch", description=__doc__)
+    questions = parser.add_subparsers(dest="question", required=True)
+    judge = questions.add_parser("after-step")
+    judge.add_argument("--stage", required=True)
+    judge.add_argument("--began", type=float, required=True)
+    judge.add_argument("--code", type=int, required=True)
+    judge.add_argument("--restarts", type=int, required=True)
+    for parser_of_one in (judge, questions.add_parser("run-directory")):
+        parser_of_one.add_argument("config")
+        parser_of_one.add_argument("overrides", nargs="*")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""Submission through submitit: to Slurm, to a process of this machine, or into this process."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from gtn_hpc.config import Config, dump, load
+from gtn_hpc.config.searching import FixedList, RandomSearch
+from gtn_hpc.config.site import Resources, Site, load_site
+from gtn_hpc.core import atomic
+from gtn_hpc.core.errors import ClusterError, UsageError, nearest
+from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.launch import record
+from gtn_hpc.launch.job import Job
+from gtn_hpc.launch.task import StageTask
+
+Stage = Literal["train", "search", "final", "pipeline"]
+Cluster = Literal["slurm", "local", "debug"]
+
+PIPELINE = ("train", "search", "final", "report")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Tasks that are submitted together (several are an array), what each asks for, and after which plan."""
+
+    name: str
+    tasks: tuple[StageTask, ...]
+    resources: Resources
+    after: Literal["afterok", "afterany"] | None = None
+
+
+def submit(
+    config: str | Path | Config,
+    overrides: Sequence[str] = (),
+    *,
+    stage: Stage = "train",
+    cluster: Cluster = "slurm",
+    site: str | Site | None = None,
+    array: int = 1,
+) -> list[Job]:
+    """Submits a stage, or all of them one after the other, and returns at once with a job for each.
+
+    On Slurm `array` > 1 splits a search into so many jobs, followed by one that does what they left. On `local` and
+    `debug` everything is one job in one process; `debug` runs when its result is asked for.
+
+    Raises:
+        ConfigError: configuration or profile are not valid.
+        UsageError: there is no such stage or cluster, or an algorithm that learns from scores cannot be split.
+        ClusterError: the cluster does not take the job.
+    """
+    settings = config if isinstance(config, Config) else load(config, overrides)
+    profile = site if isinstance(site, Site) else load_site(site)
+    run = RunDirectory(Path(settings.run.root) / settings.run.name)
+    run.create()
+    file = _write_config(run, settings)
+    jobs: list[Job] = []
+    for plan in plans(settings, file, profile, stage, cluster, array):
+        jobs += _submit(plan, cluster, profile, run, [job.id for job in jobs])
+    return jobs
+
+
+def texts(settings: Config, profile: Site, stage: Stage, array: int = 1) -> dict[str, str]:
+    """Name -> the batch script that `submit` would hand to sbatch; nothing is submitted or written."""
+    from submitit.slurm.slurm import _make_sbatch_string
+
+    run = RunDirectory(Path(settings.run.root) / settings.run.name)
+    found = {}
+    for plan in plans(settings, run.slurm / "CONFIG.yaml", profile, stage, "slurm", array):
+        folder = run.slurm.absolute() / "submitit"
+        command = f"{profile.start} -u -m submitit.core._submit {folder}"
+        count = len(plan.tasks) if len(plan.tasks) > 1 else None
+        values = slurm_parameters(plan, profile, ["JOB"] if plan.after else [])
+        found[plan.name] = _make_sbatch_string(command=command, folder=folder, map_count=count, **values)
+    return found
+
+
+def plans(
+    settings: Config, file: Path, profile: Site, stage: Stage, cluster: Cluster, array: int = 1
+) -> Iterator[Plan]:
+    """What is submitted, in order."""
+    for value, kind in ((stage, Stage), (cluster, Cluster)):
+        if value not in get_args(kind):
+            raise UsageError(f"'{value}' cannot be submitted.", remedy=nearest(value, get_args(kind)))
+    run = (Path(settings.run.root) / settings.run.name).absolute()
+    task = StageTask(file.absolute(), run, (stage,), (), profile.restarts)
+    stages = PIPELINE if stage == "pipeline" else (stage,)
+    if cluster != "slurm":
+        yield Plan(stage, (replace(task, stages=stages),), getattr(profile, stages[0]))
+        return
+    for place, name in enumerate(stages):
+        after: Literal["afterok"] | None = "afterok" if place else None
+        one = replace(task, stages=(name,))
+        if name == "search":
+            yield from _search_plans(settings, one, profile, after, array)
+        else:
+            yield Plan(name, (one,), getattr(profile, name), after)
+
+
+def _search_plans(
+    settings: Config, task: StageTask, profile: Site, after: Literal["afterok"] | None, array: int
+) -> Iterator[Plan]:
+    """One process, whose workers share the node; or an array of shards and then one that does what is left."""
+    alone = profile.search.model_copy(update={"nodes": 1, "tasks_per_node": 1})
+    if array == 1:
+        yield Plan("search", (task,), alone, after)
+        return
+    if not isinstance(settings.search.algorithm, RandomSearch | FixedList):
+        raise UsageError(
+            f"A search by {settings.search.algorithm.name} learns from scores and cannot be split into an array.",
+            remedy="Submit it as one job, or over MPI: sbatch slurm/search.sbatch CONFIG.",
+        )
+    shards = (("search.pool=shards", f"search.shard={index}/{array}") for index in range(array))
+    tasks = tuple(replace(task, overrides=overrides) for overrides in shards)
+    yield Plan("search-array", tasks, profile.search_array, after)
+    yield Plan("search", (task,), alone, "afterany")
+
+
+def _write_config(run: RunDirectory, settings: Config) -> Path:
+    """What is submitted is what runs, whatever happens to the file meanwhile."""
+    path = run.slurm / f"submitted-{time.strftime('%Y%m%d-%H%M%S')}.yaml"
+    atomic.write_text(path, dump(settings))
+    return path
+
+
+def _submit(plan: Plan, cluster: Cluster, profile: Site, run: RunDirectory, before: Sequence[str]) -> list[Job]:
+    executor = _executor(plan, cluster, profile, run, before)
+    try:
+        if len(plan.tasks) > 1:
+            with executor.batch():
+                handles = [executor.submit(task) for task in plan.tasks]
+        else:
+            handles = [executor.submit(plan.tasks[0])]
+    except Exception as error:
+        raise ClusterError(
+            f"The cluster did not take the job '{plan.name}': {error}", remedy="Try gtn doctor."
+        ) from error
+    jobs = [
+        Job(str(handle.job_id), task.stages, cluster, handle) for handle, task in zip(handles, plan.tasks, strict=True)
+    ]
+    for job in jobs:
+        record.write(run, "submitted", job=job.id, stages=job.stages, cluster=cluster, after=list(before[-1:]))
+    return jobs
+
+
+def _executor(plan: Plan, cluster: Cluster, profile: Site, run: RunDirectory, before: Sequence[str]) -> Any:
+    import submitit
+
+    folder, wanted = run.slurm.absolute() / "submitit", plan.resources
+    if cluster == "debug":
+        return submitit.DebugExecutor(folder=folder)
+    if cluster == "local":
+        local = submitit.LocalExecutor(folder=folder)
+        local.update_parameters(timeout_min=wanted.minutes, signal_delay_s=_lead(profile, wanted))
+        return local
+    try:
+        slurm = submitit.SlurmExecutor(folder=folder, python=profile.start)
+    except RuntimeError as error:
+        raise ClusterError(
+            f"There is no Slurm here: {error}", remedy="Take --cluster local, or a login node."
+        ) from error
+    slurm.update_parameters(**slurm_parameters(plan, profile, before))
+    return slurm
+
+
+def slurm_parameters(plan: Plan, profile: Site, before: Sequence[str]) -> Mapping[str, Any]:
+    """submitit's names for what the job asks for; it waits for the last of the jobs `before`."""
+    wanted = plan.resources
+    further: dict[str, Any] = {"requeue": True}
+    for option in profile.options:
+        name, equals, value = option.removeprefix("--").partition("=")
+        further[name] = value if equals else True
+    if plan.after and before:
+        further |= {"dependency": f"{plan.after}:{before[-1].split('_')[0]}", "kill-on-invalid-dep": "yes"}
+    setup = [f"module load {module}" for module in profile.modules] + list(profile.setup)
+    if profile.interface:
+        setup.append(f"export GLOO_SOCKET_IFNAME={profile.interface} NCCL_SOCKET_IFNAME={profile.interface}")
+    found = {
+        "job_name": f"gtn-{plan.name}",
+        "partition": profile.partition,
+        "account": profile.account,
+        "qos": profile.qos,
+        "constraint": profile.constraint,
+        "nodes": wanted.nodes,
+        "ntasks_per_node": wanted.tasks_per_node,
+        "cpus_per_task": wanted.cpus_per_task,
+        "gpus_per_task": wanted.gpus_per_task or None,
+        "mem": wanted.memory,
+        "time": wanted.minutes,
+        "signal_delay_s": _lead(profile, wanted),
+        "setup": setup or None,
+        "srun_args": ["--wait=120"],
+        "additional_parameters": further,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _lead(profile: Site, wanted: Resources) -> int:
+    """Seconds of warning; at most a third of the time, so that short jobs do something before they are stopped."""
+    return min(profile.lead, wanted.minutes * 20)

@@ -1,0 +1,151 @@
+"""What a submitted job does: run a stage as `gtn` would, and decide by state.json whether to go on after a stop."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from gtn_hpc.cluster.environment import detect
+from gtn_hpc.core.errors import GtnError, Requeue
+from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.launch import record
+from gtn_hpc.launch.verdict import after_step
+
+FORWARDED = (signal.SIGUSR2, signal.SIGTERM)
+
+SLURM_ENDS_US = 120.0
+"""Seconds within which Slurm ends the processes of a job that it puts back into the queue."""
+
+
+class StageFailed(GtnError):
+    """A stage ended with another code than 0."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job reached: the run, the stages it ran, the starts it took here, and what state.json says of the run."""
+
+    run: Path
+    stages: tuple[str, ...]
+    starts: int
+    seconds: float
+    state: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StageTask:
+    """Stages of one configuration, one after another; picklable, and called in the job.
+
+    submitit's own handler would act inside the signal, on the first rank alone and by the clock. Here the signal goes
+    to the stage, which saves and ends; what then happens is decided by state.json.
+    """
+
+    config: Path
+    run: Path
+    stages: tuple[str, ...]
+    overrides: tuple[str, ...]
+    restarts: int
+    """Most restarts of a stage."""
+
+    def __call__(self) -> Outcome:
+        """Raises StageFailed where a stage ends with an error, or was stopped too often."""
+        began, starts = time.time(), 0
+        for stage in self.stages:
+            starts += self._run_to_end(stage)
+        run = RunDirectory(self.run)
+        return Outcome(run.path, self.stages, starts, time.time() - began, run.read_state()["stages"])
+
+    def command(self, stage: str) -> list[str]:
+        """The command line of a stage."""
+        gtn = [sys.executable, "-m", "gtn_hpc"]
+        return [*gtn, stage, str(self.run if stage == "report" else self.config), *self._settings(stage)]
+
+    def _settings(self, stage: str) -> Sequence[str]:
+        return () if stage == "report" else self.overrides
+
+    def _run_to_end(self, stage: str) -> int:
+        """Starts the stage until it neither wants a requeue nor gets one; gives the number of starts."""
+        starts = 0
+        while True:
+            began, starts = time.time(), starts + 1
+            code = _run(self.command(stage))
+            if detect().rank > 0:
+                return _follow_the_first(stage, code, starts)
+            again = after_step(
+                RunDirectory(self.run),
+                stage,
+                began=began,
+                code=code,
+                restarts=max(record.restarts(), starts - 1),
+                most=self.restarts,
+            )
+            if not again.requeue:
+                return _ended(stage, code, starts, again.why)
+            if "SLURM_JOB_ID" in os.environ:
+                _requeue(stage)
+
+
+def _follow_the_first(stage: str, code: int, starts: int) -> int:
+    """A rank that was stopped waits for Slurm to end the job; where it does not, the first rank decided against it."""
+    if code == Requeue.exit_code:
+        time.sleep(SLURM_ENDS_US)
+    return _ended(stage, code, starts, "rank 0 has the reason")
+
+
+def _ended(stage: str, code: int, starts: int, why: str) -> int:
+    if code:
+        raise StageFailed(
+            f"gtn {stage} ended with exit code {code}: {why}.", remedy="What it said is in the job's log."
+        )
+    return starts
+
+
+def _run(command: Sequence[str]) -> int:
+    process = subprocess.Popen(command, env=os.environ | _script())
+    with _forwarding_to(process):
+        return process.wait()
+
+
+def _script() -> dict[str, str]:
+    """The batch script that submitit wrote for this job, for the run's provenance."""
+    job = os.environ.get("SLURM_ARRAY_JOB_ID", os.environ.get("SLURM_JOB_ID"))
+    path = Path(os.environ.get("SUBMITIT_FOLDER", "")) / f"{job}_submission.sh"
+    return {"GTN_SBATCH": path.read_text(encoding="utf-8")} if path.is_file() else {}
+
+
+@contextmanager
+def _forwarding_to(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Within, TERM and USR2 go to `process` as USR2; handlers are put back afterwards."""
+
+    def forward(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGUSR2)
+
+    before = {number: signal.signal(number, forward) for number in FORWARDED}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _requeue(stage: str) -> None:
+    """Puts this Slurm job back into the queue, which ends this process; a job that was cancelled stays so.
+
+    Raises:
+        StageFailed: Slurm did not do it.
+    """
+    job = os.environ["SLURM_JOB_ID"]
+    asked = ["squeue", "--noheader", f"--jobs={job}", "--format=%T"]
+    state = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    if state == "RUNNING":
+        subprocess.run(["scontrol", "requeue", job], check=False)
+        time.sleep(SLURM_ENDS_US)
+    raise StageFailed(f"gtn {stage} was stopped; job {job} is {state or 'gone'}.", remedy="Submit it again to go on.")

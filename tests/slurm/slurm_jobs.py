@@ -1,0 +1,85 @@
+"""Jobs on the cluster of the tests."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+TINY = HERE / "tiny.yaml"
+
+ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """What tests ask a cluster; `environ` is that of every command."""
+
+    environ: dict[str, str]
+
+    def run(self, *command, cwd=ROOT, timeout=90, check=True):
+        done = subprocess.run(
+            [str(part) for part in command],
+            cwd=cwd,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert done.returncode == 0 or not check, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout.strip()
+
+    def gtn(self, *arguments, **options):
+        return self.run(sys.executable, "-m", "gtn_hpc", *arguments, **options)
+
+    def submit(self, script, *arguments, options=(), place):
+        """The id of a job of one of our scripts, whose output goes to `place`."""
+        return self.run("sbatch", "--parsable", f"--output={place}/%x-%j.out", *options, ROOT / "slurm" / script, *arguments)
+
+    def state(self, job):
+        return (self.run("squeue", "-h", "-t", "all", "-j", job, "-o", "%T").split() or ["GONE"])[0]
+
+    def show(self, job, field):
+        """A field of `scontrol show job`."""
+        words = self.run("scontrol", "show", "job", job).split()
+        return next(word.partition("=")[2] for word in words if word.startswith(field + "="))
+
+    def wait(self, job, place, states=ENDED, timeout=150):
+        """The state of `job` once it is one of `states`."""
+        end = time.monotonic() + timeout
+        while (state := self.state(job)) not in states:
+            assert time.monotonic() < end, f"job {job} is still {state}\n{said(place)}"
+            time.sleep(0.2)
+        return state
+
+    def succeed(self, job, place, timeout=150):
+        assert self.wait(job, place, timeout=timeout) == "COMPLETED", said(place)
+
+
+def said(place):
+    return "\n".join(f"== {path.name}\n{path.read_text()}" for path in sorted(Path(place).glob("*.out")))
+
+
+def until(condition, what, timeout=120):
+    """Waits for a true value of `condition`, and gives it."""
+    end = time.monotonic() + timeout
+    while not (found := condition()):
+        assert time.monotonic() < end, f"{what} took more than {timeout} s"
+        time.sleep(0.1)
+    return found
+
+
+def state_of(run):
+    path = Path(run) / "state.json"
+    return json.loads(path.read_text()) if path.is_file() else {"stages": {}, "wants_requeue": False}
+
+
+def jobs_of(run):
+    """The events of slurm/jobs.jsonl."""
+    path = Path(run) / "slurm" / "jobs.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
