@@ -18,7 +18,7 @@ FEW = 4
 """Input channels up to which kernels are several times slower than a matrix product, on a CPU."""
 
 SMALL = 2**19
-"""Values of all windows up to which the cost of calling a kernel is more than that of its work, on a CPU."""
+"""Values of all windows, on either way, up to which calling a kernel costs more than its work, on a CPU."""
 
 
 class Chosen(NamedTuple):
@@ -158,7 +158,7 @@ class Convolution(KitLayer):
         self.few, self.small = FewChannels(kernel, stride, padding), Small(kernel, stride, padding)
 
     def forward(self, p: Tensors, x: Tensor) -> tuple[Tensor, Any]:
-        way = self._way(x)
+        way = self._way(x, p["weight"].shape[0])
         y, saved = way.forward(p, x)
         return y, Chosen(way, saved)
 
@@ -171,13 +171,14 @@ class Convolution(KitLayer):
     def pull(self, p: Tensors, u: Tensors, saved: Chosen, dots: Any, dy: Tensor, dy_dot: Tensor, needs: Needs) -> Pull:
         return saved.way.pull(p, u, saved.saved, dots, dy, dy_dot, needs)
 
-    def _way(self, x: Tensor) -> WeightedKit:
+    def _way(self, x: Tensor, outputs: int) -> WeightedKit:
         if x.is_cuda or self.kernels.groups > 1:
             return self.kernels
-        high, wide = self.few.kernel
-        if self.few.stride == (1, 1) and x.numel() * high * wide <= SMALL:
+        (high, wide), channels = self.few.kernel, x.shape[1]
+        windows = x.numel() // channels * max(channels, outputs) * high * wide
+        if self.few.stride == (1, 1) and windows <= SMALL:
             return self.small
-        return self.few if x.shape[1] <= FEW else self.kernels
+        return self.few if channels <= FEW else self.kernels
 
 
 def rows(dy: Tensor) -> Tensor:
