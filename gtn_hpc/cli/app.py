@@ -1,5 +1,7 @@
 """All commands of `gtn`, and its start."""
 
+import atexit
+import gc
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -62,6 +64,8 @@ def gtn(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code: 0 done, 1 error, 2 usage or config, 75 wants a requeue."""
     end_with_launcher()
+    # a last collection of all that torch made would take most of the time between a signal and the exit
+    atexit.register(gc.freeze)
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = typer.main.get_command(app)
     rest = [argument for argument in given if argument != DEBUG]
