@@ -15,6 +15,8 @@ KILLED = 5
 CRASHED = 2
 """Crashes in one task after which the task is at fault."""
 
+REMEDY = "See whether the host is out of memory; start again: what was scored is kept."
+
 
 @dataclass(frozen=True)
 class Isolated(Generic[Task, Result]):
@@ -31,9 +33,9 @@ class Isolated(Generic[Task, Result]):
 
     @contextmanager
     def open(self, rank: int) -> Iterator[Callable[[Task], Result]]:
-        """Raises what opening the work raises."""
+        """Raises what opening the work raises, and ClusterError where children end while they open it."""
         child = Child(self.nursery, self.work, rank, self.bounds)
-        child.start()
+        _start(child)
         try:
             yield lambda task: self._do(child, task)
         finally:
@@ -51,6 +53,17 @@ class Isolated(Generic[Task, Result]):
                     return self.verdict(task, death)
                 if killed == KILLED:
                     raise ClusterError(
-                        f"Evaluation children were killed from outside {KILLED} times in one task.",
-                        remedy="See whether the host is out of memory; start again: what was scored is kept.",
+                        f"Evaluation children were killed from outside {KILLED} times in one task.", remedy=REMEDY
                     ) from death
+
+
+def _start(child: Child[Task, Result]) -> None:
+    for attempt in range(1, KILLED + 1):
+        try:
+            child.start()
+            return
+        except ChildDied as death:
+            if death.status != "killed" or attempt == KILLED:
+                raise ClusterError(
+                    f"An evaluation child ended while it loaded its data: {death.detail}.", remedy=REMEDY
+                ) from death

@@ -1,6 +1,5 @@
 """What a child does: open its work once, then task after task, until its parent closes the connection."""
 
-import os
 import pickle
 import resource
 import sys
@@ -70,7 +69,7 @@ def _limit(bytes_: int | None) -> None:
     """
     if bytes_ is not None and not _on_gpu():
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (held(os.getpid(), "VmData") + bytes_, hard))
+        resource.setrlimit(resource.RLIMIT_DATA, (_data_bytes() + bytes_, hard))
 
 
 def _on_gpu() -> bool:
@@ -78,10 +77,7 @@ def _on_gpu() -> bool:
     return torch is not None and bool(torch.cuda.is_initialized())
 
 
-def held(pid: int, field: str) -> int:
-    """Bytes of a process by /proc (VmRSS, VmData); 0 where it is gone."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), 0)
+def _data_bytes() -> int:
+    """What RLIMIT_DATA counts: data, heap and private writable mappings of this process (VmData)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmData:"))

@@ -120,6 +120,38 @@ def test_kills_from_outside_are_no_verdict(nursery: Nursery, tmp_path: Path) -> 
         assert do(("double", 1)) == 2
 
 
+def test_kills_while_a_child_opens_its_work_are_no_verdict_either(nursery: Nursery, tmp_path: Path) -> None:
+    for kills in (2, 9):
+        work = Trouble(killed=(tmp_path / f"opened{kills}", kills))
+        opening = Isolated(work, nursery, verdict, UNBOUNDED).open(0)
+        if kills == 2:
+            with opening as do:
+                assert do(("double", 1)) == 2
+        else:
+            with pytest.raises(ClusterError, match="while it loaded its data: the child was killed"), opening:
+                pass
+
+
+class Ambush:
+    """A nursery whose first child is dead before it gets its job."""
+
+    def __init__(self, nursery: Nursery) -> None:
+        self.nursery, self.wait, self.left = nursery, nursery.wait, 1
+
+    def fork(self) -> tuple[int, Any]:
+        pid, connection = self.nursery.fork()
+        if self.left:
+            self.left -= 1
+            os.kill(pid, signal.SIGKILL)
+            connection.poll(10)
+        return pid, connection
+
+
+def test_a_child_that_is_killed_before_it_gets_its_job_is_replaced(nursery: Nursery) -> None:
+    with Isolated(Trouble(), Ambush(nursery), verdict, UNBOUNDED).open(0) as do:  # type: ignore[arg-type]
+        assert do(("double", 4)) == 8
+
+
 def test_a_child_is_no_rank_and_cannot_import_mpi4py(nursery: Nursery) -> None:
     with isolated(nursery).open(0) as do:
         assert do(("environ", "PMIX_RANK")) is None

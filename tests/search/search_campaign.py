@@ -3,18 +3,11 @@
 import sys
 from pathlib import Path
 
-import torch
-from torch.nn import functional as F
-
 from gtn_hpc.cluster.environment import detect
 from gtn_hpc.config import Config, dump, parse
 from gtn_hpc.config.claim import claim
 from gtn_hpc.core.errors import GtnError
 from gtn_hpc.core.rundir import RunDirectory
-from gtn_hpc.core.streams import torch_generator
-from gtn_hpc.curriculum.file import Description, write
-from gtn_hpc.curriculum.frozen import Frozen
-from gtn_hpc.data import load
 from gtn_hpc.search.pools import assist
 from gtn_hpc.search.stage import SearchReport, run_search
 
@@ -36,7 +29,15 @@ def configured(directory: Path, *overrides: str) -> Config:
 
 
 def curriculum(path: Path, *, side: int = 8, optimiser: str = "sgd", lr: float = 0.1, steps: int = 3) -> Path:
-    """A curriculum of real digits, enlarged to `side` pixels."""
+    """A curriculum of real digits, enlarged to `side` pixels. The only part that needs torch, which takes seconds."""
+    import torch
+    from torch.nn import functional as F
+
+    from gtn_hpc.core.streams import torch_generator
+    from gtn_hpc.curriculum.file import Description, write
+    from gtn_hpc.curriculum.frozen import Frozen
+    from gtn_hpc.data import load
+
     splits = load(parse(TEXT).data, seed=0)
     batch = splits.train.sample(steps * 32, torch_generator(0, "campaign"))
     x = F.interpolate(batch.x, (side, side)).reshape(steps, 32, 1, side, side)
