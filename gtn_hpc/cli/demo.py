@@ -95,6 +95,7 @@ def run_all(settings: "Config") -> Findings:
 
 def _show(found: Findings) -> None:
     console.table("What the demo found", ("", "result", "95 % interval"), _rows(found))
+    console.say(f"Time: {console.duration(found.seconds)}")
     console.say(f"Page: {found.page}")
 
 
@@ -107,7 +108,7 @@ def _rows(found: Findings) -> list[tuple[str, str, str]]:
             *_accuracy(numbers, "teacher"),
         ),
         ("the same learners after as many steps on real images", *_accuracy(numbers, "real_data")),
-        ("difference, paired by learner", *_accuracy(numbers, "difference")),
+        ("difference in points, paired by learner", *_accuracy(numbers, "difference", "{:+.1f}")),
         ("architectures scored", str(found.search.architectures), ""),
     ]
     for name, estimate in (
@@ -119,12 +120,12 @@ def _rows(found: Findings) -> list[tuple[str, str, str]]:
     for place, row in enumerate(found.winners, start=1):
         what = f"winner {place}, {row.params} parameters, on the test split after {row.epochs} epochs"
         rows.append((what, f"{100 * row.test_accuracy:.1f} %", ""))
-    return [*rows, ("time", console.duration(found.seconds), "")]
+    return rows
 
 
-def _accuracy(numbers: dict[str, Any], side: str) -> tuple[str, str]:
+def _accuracy(numbers: dict[str, Any], side: str, shape: str = "{:.1f} %") -> tuple[str, str]:
     part = numbers[side]
-    return f"{100 * part['value']:.1f} %", judged.interval(part["low"], part["high"])
+    return shape.format(100 * part["value"]), judged.interval(part["low"], part["high"])
 
 
 def _summary(found: Findings) -> dict[str, Any]:

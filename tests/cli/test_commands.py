@@ -22,6 +22,7 @@ COMMANDS = {
         "reproduce",
         "scores",
         "search",
+        "submit",
         "top",
         "train",
     ],
