@@ -12,6 +12,7 @@ from gtn_hpc.cli import (
     benchmarks,
     datasets,
     demo,
+    doctor,
     evaluate,
     export,
     final,
@@ -48,6 +49,7 @@ app.command()(report.report)
 app.command()(reproduce.reproduce)
 app.add_typer(datasets.group, name="data")
 app.command()(submit.submit)
+app.command()(doctor.doctor)
 app.command()(settings.config)
 
 

@@ -1,22 +1,26 @@
-"""What batch scripts ask: `python -m gtn_hpc.launch after-step|run-directory ... CONFIG [KEY=VALUE ...]`."""
+"""What batch scripts ask, and how they are made: `python -m gtn_hpc.launch after-step|run-directory|write-scripts`."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from gtn_hpc.config import load
+from gtn_hpc.config.site import load_site
 from gtn_hpc.core.errors import GtnError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.launch import record
+from gtn_hpc.launch.scripts import write_all
 from gtn_hpc.launch.verdict import after_step
 
 NO_REQUEUE = 3
 
 
 def main() -> int:
-    """Exit code 0: the job is to be requeued (after-step), or the path is on stdout (run-directory)."""
+    """Exit code 0: the job is to be requeued (after-step), the path or the paths are on stdout (the others)."""
     asked = _parser().parse_args()
     try:
+        if asked.question == "write-scripts":
+            return _write(asked)
         config = load(asked.config, asked.overrides)
         run = RunDirectory(Path(config.run.root) / config.run.name)
         return _judge(asked, run) if asked.question == "after-step" else _tell(run)
@@ -38,6 +42,12 @@ def _tell(run: RunDirectory) -> int:
     return 0
 
 
+def _write(asked: argparse.Namespace) -> int:
+    for path in write_all(load_site(asked.site), asked.directory):
+        sys.stdout.write(f"{path}\n")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gtn_hpc.launch", description=__doc__)
     questions = parser.add_subparsers(dest="question", required=True)
@@ -46,9 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     judge.add_argument("--began", type=float, required=True)
     judge.add_argument("--code", type=int, required=True)
     judge.add_argument("--restarts", type=int, required=True)
-    for parser_of_one in (judge, questions.add_parser("run-directory")):
-        parser_of_one.add_argument("config")
-        parser_of_one.add_argument("overrides", nargs="*")
+    for asking_of_run in (judge, questions.add_parser("run-directory")):
+        asking_of_run.add_argument("config")
+        asking_of_run.add_argument("overrides", nargs="*")
+    write = questions.add_parser("write-scripts")
+    write.add_argument("directory", type=Path)
+    write.add_argument("--site")
     return parser
 
 

@@ -57,8 +57,10 @@ def submit(
     run.create()
     file = _write_config(run, settings)
     jobs: list[Job] = []
+    before: list[str] = []
     for plan in plans(settings, file, profile, stage, cluster, array):
-        jobs += _submit(plan, cluster, profile, run, [job.id for job in jobs])
+        jobs += _submit(plan, cluster, profile, run, dependency(plan, before))
+        before.append(jobs[-1].id.split("_")[0])
     return jobs
 
 
@@ -67,12 +69,12 @@ def texts(settings: Config, profile: Site, stage: Stage, array: int = 1) -> dict
     from submitit.slurm.slurm import _make_sbatch_string
 
     run = RunDirectory(Path(settings.run.root) / settings.run.name)
-    found = {}
+    found: dict[str, str] = {}
     for plan in plans(settings, run.slurm / "CONFIG.yaml", profile, stage, "slurm", array):
         folder = run.slurm.absolute() / "submitit"
         command = f"{profile.start} -u -m submitit.core._submit {folder}"
         count = len(plan.tasks) if len(plan.tasks) > 1 else None
-        values = slurm_parameters(plan, profile, ["JOB"] if plan.after else [])
+        values = slurm_parameters(plan, profile, dependency(plan, [name.upper() for name in found]))
         found[plan.name] = _make_sbatch_string(command=command, folder=folder, map_count=count, **values)
     return found
 
@@ -118,6 +120,17 @@ def _search_plans(
     yield Plan("search", (task,), alone, "afterany")
 
 
+def dependency(plan: Plan, before: Sequence[str]) -> str:
+    """What a job waits for, given the ids of those submitted `before` it.
+
+    What comes after an array in whatever way that ended still needs what the array needed.
+    """
+    if plan.after is None or not before:
+        return ""
+    needed = [f"afterok:{job}" for job in before[-2:-1]] if plan.after == "afterany" else []
+    return ",".join([*needed, f"{plan.after}:{before[-1]}"])
+
+
 def _write_config(run: RunDirectory, settings: Config) -> Path:
     """What is submitted is what runs, whatever happens to the file meanwhile."""
     path = run.slurm / f"submitted-{time.strftime('%Y%m%d-%H%M%S')}.yaml"
@@ -125,8 +138,8 @@ def _write_config(run: RunDirectory, settings: Config) -> Path:
     return path
 
 
-def _submit(plan: Plan, cluster: Cluster, profile: Site, run: RunDirectory, before: Sequence[str]) -> list[Job]:
-    executor = _executor(plan, cluster, profile, run, before)
+def _submit(plan: Plan, cluster: Cluster, profile: Site, run: RunDirectory, waits_for: str) -> list[Job]:
+    executor = _executor(plan, cluster, profile, run, waits_for)
     try:
         if len(plan.tasks) > 1:
             with executor.batch():
@@ -141,11 +154,11 @@ def _submit(plan: Plan, cluster: Cluster, profile: Site, run: RunDirectory, befo
         Job(str(handle.job_id), task.stages, cluster, handle) for handle, task in zip(handles, plan.tasks, strict=True)
     ]
     for job in jobs:
-        record.write(run, "submitted", job=job.id, stages=job.stages, cluster=cluster, after=list(before[-1:]))
+        record.write(run, "submitted", job=job.id, stages=job.stages, cluster=cluster, after=waits_for)
     return jobs
 
 
-def _executor(plan: Plan, cluster: Cluster, profile: Site, run: RunDirectory, before: Sequence[str]) -> Any:
+def _executor(plan: Plan, cluster: Cluster, profile: Site, run: RunDirectory, waits_for: str) -> Any:
     import submitit
 
     folder, wanted = run.slurm.absolute() / "submitit", plan.resources
@@ -161,20 +174,21 @@ def _executor(plan: Plan, cluster: Cluster, profile: Site, run: RunDirectory, be
         raise ClusterError(
             f"There is no Slurm here: {error}", remedy="Take --cluster local, or a login node."
         ) from error
-    slurm.update_parameters(**slurm_parameters(plan, profile, before))
+    slurm.update_parameters(**slurm_parameters(plan, profile, waits_for))
     return slurm
 
 
-def slurm_parameters(plan: Plan, profile: Site, before: Sequence[str]) -> Mapping[str, Any]:
-    """submitit's names for what the job asks for; it waits for the last of the jobs `before`."""
+def slurm_parameters(plan: Plan, profile: Site, waits_for: str) -> Mapping[str, Any]:
+    """submitit's names for what the job asks for."""
     wanted = plan.resources
     further: dict[str, Any] = {"requeue": True}
     for option in profile.options:
         name, equals, value = option.removeprefix("--").partition("=")
         further[name] = value if equals else True
-    if plan.after and before:
-        further |= {"dependency": f"{plan.after}:{before[-1].split('_')[0]}", "kill-on-invalid-dep": "yes"}
+    if waits_for:
+        further |= {"dependency": waits_for, "kill-on-invalid-dep": "yes"}
     setup = [f"module load {module}" for module in profile.modules] + list(profile.setup)
+    setup.append('export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"')
     if profile.interface:
         setup.append(f"export GLOO_SOCKET_IFNAME={profile.interface} NCCL_SOCKET_IFNAME={profile.interface}")
     found = {
@@ -190,7 +204,7 @@ def slurm_parameters(plan: Plan, profile: Site, before: Sequence[str]) -> Mappin
         "mem": wanted.memory,
         "time": wanted.minutes,
         "signal_delay_s": _lead(profile, wanted),
-        "setup": setup or None,
+        "setup": setup,
         "srun_args": ["--wait=120"],
         "additional_parameters": further,
     }

@@ -4,10 +4,14 @@ import atexit
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from slurm_jobs import Slurm
+from slurm_jobs import TINY, Slurm
+
+from gtn_hpc.config.site import Resources, Site
+from gtn_hpc.launch import submit
 
 SCRIPT = Path(__file__).with_name("slurm_cluster.sh")
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "munged")
@@ -39,7 +43,9 @@ def slurm(tmp_path_factory):
     }
 
     def script(*arguments):
-        return subprocess.run([SCRIPT, *arguments], env=environ, capture_output=True, text=True, timeout=90, check=False)
+        return subprocess.run(
+            [SCRIPT, *arguments], env=environ, capture_output=True, text=True, timeout=90, check=False
+        )
 
     atexit.register(script, "down")
     done = script("up", "-n", "3")
@@ -48,3 +54,17 @@ def slurm(tmp_path_factory):
         pytest.fail(f"Slurm did not start\n{done.stdout}\n{done.stderr}")
     yield Slurm(environ)
     script("down")
+
+
+@pytest.fixture
+def submitted(slurm, tmp_path, monkeypatch):
+    """Submits the tiny configuration to the cluster."""
+    for name, value in slurm.environ.items():
+        monkeypatch.setenv(name, value)
+
+    def do(*overrides, stage="train", nodes=1, minutes=5):
+        asked = Resources(nodes=nodes, minutes=minutes)
+        site = Site(python=sys.executable, train=asked, search=asked, final=asked, report=asked)
+        return submit(TINY, [f"run.root={tmp_path}", *overrides], stage=stage, cluster="slurm", site=site)
+
+    return do

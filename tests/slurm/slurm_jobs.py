@@ -2,14 +2,26 @@
 
 import json
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from gtn_hpc.cluster.communicator import SoloCommunicator
+from gtn_hpc.cluster.connect import Connection
+from gtn_hpc.cluster.environment import ALONE
+from gtn_hpc.config import load
+from gtn_hpc.curriculum import file
+from gtn_hpc.meta.stage import train
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 TINY = HERE / "tiny.yaml"
+
+TWO_NODES = ("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", "--time=5")
+LONG = ("meta.iterations=150", "meta.replicas=2")
+"""Long enough to be met in the middle."""
 
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
 
@@ -20,11 +32,11 @@ class Slurm:
 
     environ: dict[str, str]
 
-    def run(self, *command, cwd=ROOT, timeout=90, check=True):
+    def run(self, *command, cwd=ROOT, timeout=90, check=True, environ=None):
         done = subprocess.run(
             [str(part) for part in command],
             cwd=cwd,
-            env=self.environ,
+            env=self.environ | (environ or {}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -34,12 +46,11 @@ class Slurm:
         assert done.returncode == 0 or not check, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout.strip()
 
-    def gtn(self, *arguments, **options):
-        return self.run(sys.executable, "-m", "gtn_hpc", *arguments, **options)
-
     def submit(self, script, *arguments, options=(), place):
         """The id of a job of one of our scripts, whose output goes to `place`."""
-        return self.run("sbatch", "--parsable", f"--output={place}/%x-%j.out", *options, ROOT / "slurm" / script, *arguments)
+        return self.run(
+            "sbatch", "--parsable", f"--output={place}/%x-%j.out", *options, ROOT / "slurm" / script, *arguments
+        )
 
     def state(self, job):
         return (self.run("squeue", "-h", "-t", "all", "-j", job, "-o", "%T").split() or ["GONE"])[0]
@@ -79,7 +90,26 @@ def state_of(run):
     return json.loads(path.read_text()) if path.is_file() else {"stages": {}, "wants_requeue": False}
 
 
+def begun(run, iteration=2):
+    """Waits for a checkpoint of training."""
+
+    def reached():
+        return state_of(run)["stages"].get("train", {}).get("iteration", 0) >= iteration
+
+    until(reached, "the first checkpoint")
+
+
 def jobs_of(run):
     """The events of slurm/jobs.jsonl."""
     path = Path(run) / "slurm" / "jobs.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def alone(place, *overrides):
+    """The digest that one process reaches."""
+    config = load(TINY, [*overrides, f"run.root={place}/alone"])
+    return train(config, Connection(ALONE, SoloCommunicator(), torch.device("cpu"))).frozen.digest()
+
+
+def digest(run):
+    return file.read(run / "curriculum.h5").digest

@@ -1,0 +1,92 @@
+"""What is decided after a step, from state.json."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.launch import record
+from gtn_hpc.launch.verdict import after_step
+
+
+@pytest.fixture
+def run(tmp_path):
+    directory = RunDirectory(tmp_path / "runs" / "small")
+    directory.create()
+    return directory
+
+
+def verdict(run, code, *, began=0.0, restarts=0, most=20):
+    return after_step(run, "train", began=began, code=code, restarts=restarts, most=most)
+
+
+def test_state_decides_whatever_the_launcher_made_of_the_code(run):
+    run.update_state("train", wants_requeue=True)
+    assert [verdict(run, code).requeue for code in (75, 1, 137, 0)] == [True] * 4
+    run.update_state("train", status="done")
+    assert [verdict(run, code).requeue for code in (75, 1, 0)] == [False] * 3
+
+
+def test_a_wish_of_an_earlier_start_does_not_count(run):
+    run.update_state("train", wants_requeue=True)
+    found = verdict(run, 1, began=time.time() + 1)
+    assert not found.requeue
+    assert found.why == "the stage failed with exit code 1"
+
+
+def test_a_warning_before_the_stage_could_listen_is_a_stop(run):
+    assert verdict(run, 140).requeue
+    assert verdict(run, -12).requeue
+    assert not verdict(run, 139).requeue
+
+
+def test_restarts_have_an_end(run):
+    run.update_state("train", wants_requeue=True)
+    assert verdict(run, 75, restarts=2, most=3).requeue
+    found = verdict(run, 75, restarts=3, most=3)
+    assert not found.requeue
+    assert "restarted 3 times: submit it again" in found.why
+
+
+def test_every_end_is_recorded(run, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
+    monkeypatch.setenv("SLURM_JOB_NODELIST", "node[1-2]")
+    verdict(run, 0)
+    verdict(run, 2, restarts=1)
+    first, second = record.read(run)
+    assert (first["kind"], first["job"], first["nodes"], first["requeue"]) == ("ended", "41", "node[1-2]", False)
+    assert (second["code"], second["restarts"]) == (2, 1)
+
+
+def test_scripts_ask_by_a_command(run, tmp_path):
+    (tmp_path / "small.yaml").write_text("run: {name: small}\n")
+
+    def ask(*words):
+        command = [sys.executable, "-m", "gtn_hpc.launch", *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    step = [
+        "after-step",
+        "--stage",
+        "train",
+        "--began",
+        "0",
+        "--code",
+        "75",
+        "--restarts",
+        "20",
+        "small.yaml",
+        "run.seed=1",
+    ]
+    assert ask(*step).returncode == 3
+    run.update_state("train", wants_requeue=True)
+    done = ask(*step)
+    assert (done.returncode, done.stdout) == (0, "train: the stage was stopped and goes on after a requeue\n")
+    assert ask("run-directory", "small.yaml", "run.root=elsewhere").stdout == "elsewhere/small\n"
+    refused = ask("run-directory", "lost.yaml")
+    assert refused.returncode == 2
+    assert "Cannot read the configuration lost.yaml" in refused.stderr
+    assert len([json.loads(line) for line in (run.slurm / "jobs.jsonl").read_text().splitlines()]) == 2

@@ -1,0 +1,82 @@
+"""Batch scripts: the shipped ones are the rendering of the generic profile, and all renderings are sound."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gtn_hpc.config import parse
+from gtn_hpc.config.site import Site, load_site
+from gtn_hpc.core.errors import ConfigError
+from gtn_hpc.launch.scripts import render, render_all, write_all
+from gtn_hpc.launch.submitting import texts
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = Path(__file__).with_name("golden")
+PROFILES = sorted((ROOT / "configs" / "site").glob("*.yaml"))
+VARIANTS = [
+    Site(),
+    Site(teaching="mpiexec", modules=("openmpi", "cuda/12"), setup=("source /apps/venv/bin/activate",)),
+    *map(load_site, map(str, PROFILES)),
+]
+
+ACCEPT = "python -m gtn_hpc.launch write-scripts slurm"
+
+
+@pytest.mark.parametrize("name", render_all(Site()))
+def test_the_shipped_scripts_are_the_generic_rendering(name):
+    shipped = ROOT / "slurm" / name
+    assert shipped.read_text() == render_all(Site())[name], f"to accept the change: {ACCEPT}"
+    assert shipped.stat().st_mode & 0o111
+
+
+def test_nothing_else_is_shipped_with_them():
+    assert {path.name for path in (ROOT / "slurm").iterdir()} == set(render_all(Site()))
+
+
+@pytest.mark.parametrize("site", VARIANTS, ids=range(len(VARIANTS)))
+def test_every_rendering_is_sound(tmp_path, launch, site):
+    for path in write_all(site, tmp_path):
+        assert subprocess.run(["bash", "-n", path], check=False).returncode == 0
+        if shutil.which("shellcheck"):
+            done = launch(["shellcheck", "--exclude=SC1091", path], check=False)
+            assert done.returncode == 0, done.stdout
+            assert len(path.read_text().splitlines()) < 45
+
+
+def test_a_profile_reaches_the_script():
+    site = load_site(str(ROOT / "configs" / "site" / "apptainer.yaml"))
+    text = render("meta_train.sbatch", site)
+    assert "#SBATCH --partition=gpu\n" in text
+    assert "#SBATCH --gpus-per-task=1\n#SBATCH --mem=200G\n#SBATCH --time=1440\n" in text
+    assert "#SBATCH --signal=B:USR2@300\n" in text
+    assert "module load openmpi\nexport GLOO_SOCKET_IFNAME=ib0 NCCL_SOCKET_IFNAME=ib0\n" in text
+    assert "python=(apptainer exec --nv --bind=/scratch /shared/images/gtn_hpc.sif python)\n" in text
+    assert 'scancel --signal=TERM "$SLURM_JOB_ID.0"' in text
+    assert "srun --mpi=pmix" in render("search.sbatch", site)
+
+
+def test_the_generic_profile_shows_every_default():
+    assert load_site(str(ROOT / "configs" / "site" / "generic.yaml")) == Site() == load_site(None)
+
+
+def test_a_wrong_profile_says_what_is_right(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ConfigError, match="Did you mean 'apptainer'"):
+        load_site("aptainer")
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("partitions: gpu\ntrain: {nodes: 0}\n")
+    with pytest.raises(ConfigError, match=r"(?s)train.nodes.*partitions.*Keys: name, partition"):
+        load_site(str(wrong))
+
+
+@pytest.mark.parametrize("stage", ["train", "search", "pipeline"])
+def test_submitted_scripts_are_as_accepted(stage, tmp_path):
+    config = parse("run: {name: golden, root: /runs}")
+    found = texts(config, Site(name="golden", partition="gpu", account="me", modules=("cuda",)), stage, array=3)
+    text = "\n".join(f"##### {name}\n{script}" for name, script in found.items())
+    golden = GOLDEN / f"submit_{stage}.txt"
+    accepted = golden.read_text() if golden.is_file() else ""
+    (tmp_path / golden.name).write_text(text)
+    assert text == accepted, f"to accept the change: cp {tmp_path / golden.name} {golden}"

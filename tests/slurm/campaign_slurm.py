@@ -1,0 +1,110 @@
+"""The long ones, minutes each on a real Slurm: `make campaign-slurm`."""
+
+import json
+
+import pytest
+from slurm_jobs import LONG, TINY, TWO_NODES, alone, begun, digest, jobs_of, state_of, until
+
+from gtn_hpc.core.errors import ClusterError
+from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.scores import comparing
+from gtn_hpc.scores.opened import open as open_scores
+
+SLOW = ("meta.iterations=100000", "meta.replicas=2", "meta.checkpoint_every=50")
+
+
+def start(slurm, place, *settings, options=TWO_NODES):
+    return slurm.submit("meta_train.sbatch", TINY, f"run.root={place}", *settings, options=options, place=place)
+
+
+def test_a_job_requeued_by_hand_goes_on_to_the_same_digest(slurm, tmp_path):
+    job = start(slurm, tmp_path, *LONG)
+    begun(tmp_path / "tiny")
+    slurm.run("scontrol", "requeue", job)
+    slurm.succeed(job, tmp_path)
+    assert slurm.show(job, "Restarts") == "1"
+    assert digest(tmp_path / "tiny") == alone(tmp_path, *LONG)
+
+
+def test_a_preempted_job_goes_on_from_its_last_checkpoint(slurm, tmp_path):
+    job = start(slurm, tmp_path, *LONG, options=("--nodes=3", *TWO_NODES[1:]))
+    begun(tmp_path / "tiny")
+    wrap = ("--partition=urgent", "--nodes=3", "--ntasks-per-node=4", "--output=/dev/null", "--wrap=sleep 3")
+    urgent = slurm.run("sbatch", "--parsable", *wrap)
+    slurm.succeed(urgent, tmp_path)
+    slurm.succeed(job, tmp_path)
+    assert slurm.show(job, "Restarts") == "1"
+    assert digest(tmp_path / "tiny") == alone(tmp_path, *LONG)
+
+
+def test_a_time_limit_that_is_too_short_twice(slurm, tmp_path):
+    """Slurm's clock is coarse: a limit of one minute ends a job after one to two, the warning comes early in it."""
+    options = ("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", "--time=1", "--signal=B:USR2@20")
+    job = start(slurm, tmp_path, *SLOW, options=options)
+    run = tmp_path / "tiny"
+    until(lambda: slurm.show(job, "Restarts") == "2", "two restarts", timeout=400)
+    begun(run, state_of(run)["stages"]["train"]["iteration"] + 1)
+    reached = [event["requeue"] for event in jobs_of(run)]
+    assert reached == [True, True]
+    slurm.run("scancel", job)
+    assert slurm.wait(job, tmp_path) == "CANCELLED"
+
+
+def test_a_cancelled_job_stays_cancelled(slurm, tmp_path):
+    job = start(slurm, tmp_path, *SLOW)
+    begun(tmp_path / "tiny")
+    slurm.run("scancel", job)
+    assert slurm.wait(job, tmp_path) == "CANCELLED"
+    until(lambda: slurm.run("squeue", "-h", "-j", job, "-t", "all", "-o", "%T") == "CANCELLED", "to be gone")
+    assert slurm.show(job, "Restarts") == "0"
+
+
+def test_an_array_shares_one_search_through_a_cancelled_task_and_a_lost_node(slurm, tmp_path):
+    settings = (TINY, f"run.root={tmp_path}", "search.budget=40", "search.limits.seconds=60")
+    train = slurm.submit("meta_train.sbatch", *settings, options=("--ntasks-per-node=1",), place=tmp_path)
+    slurm.succeed(train, tmp_path)
+    array = slurm.submit("search_array.sbatch", *settings, options=("--array=0-3",), place=tmp_path)
+    journals = tmp_path / "tiny" / "journal"
+    until(lambda: len(list(journals.glob("*.r[123].jsonl"))) >= 2, "two working shards")
+    slurm.run("scancel", f"{array}_3")
+    lost = slurm.show(f"{array}_2", "BatchHost")
+    slurm.run("scontrol", "update", f"nodename={lost}", "state=down", "reason=test")
+    slurm.run("scontrol", "update", f"nodename={lost}", "state=resume")
+    rest = slurm.submit(
+        "search.sbatch", *settings, options=("--ntasks-per-node=2", f"--dependency=afterany:{array}"), place=tmp_path
+    )
+    slurm.succeed(rest, tmp_path, timeout=400)
+    other = tmp_path / "other"
+    once = slurm.submit(
+        "search.sbatch",
+        TINY,
+        f"run.root={other}",
+        f"search.curriculum={tmp_path}/tiny/curriculum.h5",
+        "search.budget=40",
+        options=("--ntasks-per-node=2",),
+        place=tmp_path,
+    )
+    slurm.succeed(once, tmp_path, timeout=400)
+    with open_scores(tmp_path / "tiny" / "scores.h5") as tables:
+        assert len(tables.scores) == len(set(tables.scores["key"])) == 40
+    assert comparing.digest(RunDirectory(tmp_path / "tiny")) == comparing.digest(RunDirectory(other / "tiny"))
+
+
+def test_a_submitted_job_of_three_minutes_requeues_as_it_should(slurm, tmp_path, submitted):
+    (job,) = submitted(*SLOW, minutes=1)
+    until(lambda: slurm.show(job.id, "Restarts") == "1", "a restart", timeout=300)
+    assert [event["requeue"] for event in jobs_of(tmp_path / "tiny") if event["kind"] == "ended"] == [True]
+    job.cancel()
+    with pytest.raises(ClusterError, match="CANCELLED"):
+        job.result()
+
+
+def test_a_submitted_job_that_is_preempted_resumes(slurm, tmp_path, submitted):
+    (job,) = submitted(*LONG, minutes=5)
+    begun(tmp_path / "tiny")
+    slurm.run("scontrol", "requeue", job.id)
+    assert job.result().state["train"]["status"] == "done"
+    assert slurm.show(job.id, "Restarts") == "1"
+    environment = json.loads((tmp_path / "tiny" / "environment.json").read_text())
+    assert environment["slurm"]["SLURM_RESTART_COUNT"] == "1"
+    assert digest(tmp_path / "tiny") == alone(tmp_path, *LONG)
