@@ -37,6 +37,8 @@ def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = Fals
     settings = load(config, overrides or ())
     if settings.search.pool == "shards":
         return score_shard(settings)
+    if settings.search.pool == "shared":
+        return score_shared(settings)
     ranks = ranks_of(settings)
     if ranks is not None and ranks.rank > 0:
         run = RunDirectory(Path(settings.run.root) / settings.run.name)
@@ -76,6 +78,18 @@ def score_shard(settings: "Config") -> None:
     with crashes_go_to(run.path), stoppable(run, "search") as stop:
         scored = search_shard(settings, run, curriculum_for(settings, run), Watch(stop=lambda: bool(stop)))
     console.say(f"Shard {shard.index} of {shard.count}: {scored} evaluations. Scores: {run.scores}")
+
+
+def score_shared(settings: "Config") -> None:
+    """What this job gets of a search that several jobs share; a start under a manager certifies and tells."""
+    from gtn_hpc.config.claim import claim
+    from gtn_hpc.search.shared import search_shared
+    from gtn_hpc.search.watch import Watch
+
+    run = claim(settings, "search")
+    with crashes_go_to(run.path), stoppable(run, "search") as stop:
+        scored = search_shared(settings, run, curriculum_for(settings, run), Watch(stop=lambda: bool(stop)))
+    console.say(f"This job: {scored} evaluations. Scores: {run.scores}")
 
 
 def curriculum_for(settings: "Config", run: RunDirectory) -> Path:

@@ -1,11 +1,15 @@
 """The few words that processes started by mpiexec say over MPI itself. Needs no torch; imports mpi4py when called."""
 
 import sys
+import time
 from typing import Any, TypeVar
 
 from gtn_hpc.core.errors import ClusterError
 
 Value = TypeVar("Value")
+
+TICK = 0.005
+"""Seconds between two looks at whether all ranks have come."""
 
 REMEDY = "Install mpi4py for the MPI whose mpiexec starts the run (`gtn doctor` tries it), or start with torchrun."
 
@@ -37,8 +41,17 @@ def broadcast(value: Value, expected: int) -> Value:
 
 def gather_everywhere(value: Value, expected: int) -> list[Value]:
     """The value of each of the `expected` ranks, in order of rank, on all of them."""
-    gathered: list[Value] = world(expected).allgather(value)
+    communicator = world(expected)
+    _meet(communicator)
+    gathered: list[Value] = communicator.allgather(value)
     return gathered
+
+
+def _meet(communicator: Any) -> None:
+    """Waits for the other ranks, which may load for minutes, without the busy waiting of MPI's own calls."""
+    request = communicator.Ibarrier()
+    while not request.Test():
+        time.sleep(TICK)
 
 
 def executor(expected: int) -> Any:

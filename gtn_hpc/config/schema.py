@@ -12,6 +12,7 @@ OPERATIONAL = frozenset(
         "run.margin",
         "search.pool",
         "search.shard",
+        "search.expiry",
         "search.workers",
         "search.isolate",
         "search.budget",

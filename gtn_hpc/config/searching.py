@@ -96,10 +96,13 @@ class Search(Section):
     curriculum: str | None = Field(None, description="curriculum file (empty: the run's own)")
     steps: int | None = Field(None, ge=1, description="inner steps (empty: the whole curriculum)")
     score_at: tuple[Positive, ...] = Field((), description="further steps after which accuracy is measured")
-    pool: Literal["auto", "inprocess", "mpi", "shards"] = Field(
+    pool: Literal["auto", "inprocess", "mpi", "shards", "shared"] = Field(
         "auto",
-        description="where evaluations run: this process, ranks of mpiexec under a manager (auto: under mpiexec), or "
-        "ranks of any launcher that each take every N-th",
+        description="where evaluations run: this process, ranks of mpiexec under a manager (auto: under mpiexec), "
+        "ranks of any launcher that each take every N-th, or any number of jobs that claim one after another (shared)",
+    )
+    expiry: float = Field(
+        120.0, gt=0, description="seconds without a sign of life after which others take a job's work (pool shared)"
     )
     shard: str | None = Field(
         None,

@@ -1,5 +1,6 @@
 """Static shards: every rank, or job of an array, takes each N-th evaluation of a list; no manager, no message."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -16,7 +17,6 @@ from gtn_hpc.scores.replay import Journals, read_journals
 from gtn_hpc.search.algorithm import Proposal
 from gtn_hpc.search.algorithms import make_algorithm
 from gtn_hpc.search.ledger import rows_of
-from gtn_hpc.search.lock import sole_manager
 from gtn_hpc.search.pools import job, open_local_pool, setting_of
 from gtn_hpc.search.study import Asked
 from gtn_hpc.search.watch import SILENT, Watch
@@ -62,9 +62,9 @@ def search_shard(config: Config, run: RunDirectory, curriculum: Path, watch: Wat
     """
     setting, shard = setting_of(config, run, curriculum), shard_of(config)
     before = read_journals(run.journal)
-    proposals = _proposals(config, setting)
+    proposals = propose(config, setting)
     if shard.index == 0:
-        _write_down(proposals, before, setting, run)
+        write_down(proposals, before, setting, run)
     missing = _missing(proposals, before, setting, shard)
     with open_local_pool(setting, run, shard.index) as pool:
         for score in results(pool, takewhile(lambda _: not watch.stop(), missing)):
@@ -75,11 +75,16 @@ def search_shard(config: Config, run: RunDirectory, curriculum: Path, watch: Wat
     return len(missing)
 
 
-def _proposals(config: Config, setting: Setting) -> list[Proposal]:
+def propose(config: Config, setting: Setting) -> list[Proposal]:
+    """All that an algorithm proposes which is never told anything.
+
+    Raises:
+        UsageError: the algorithm learns from scores.
+    """
     section = config.search
     if not isinstance(section.algorithm, RandomSearch | FixedList):
         raise UsageError(
-            f"search.pool is shards, but the algorithm {section.algorithm.name} learns from scores.",
+            f"search.pool is {section.pool}, but the algorithm {section.algorithm.name} learns from scores.",
             remedy="Take search.algorithm.name random or list, or search.pool=mpi.",
         )
     algorithm = make_algorithm(config, setting.space, setting.last_step)
@@ -87,19 +92,23 @@ def _proposals(config: Config, setting: Setting) -> list[Proposal]:
     return [proposal for proposal in asked if proposal is not None]
 
 
-def _write_down(proposals: list[Proposal], before: Journals, setting: Setting, run: RunDirectory) -> None:
+def write_down(proposals: list[Proposal], before: Journals, setting: Setting, run: RunDirectory) -> None:
+    """Records the proposals that `before` does not hold; those that two jobs write down at once count once."""
     known = {ask.order for ask in before.asks}
     new = [proposal for proposal in proposals if proposal.ask not in known]
-    with sole_manager(run), Journal(run.journal, f"{job()}-manager") as journal:
+    with Journal(run.journal, f"{job()}-manager") as journal:
         journal.append([row for p in new for row in rows_of(Asked(p, fresh=True), setting.space)])
 
 
-def _missing(proposals: list[Proposal], before: Journals, setting: Setting, shard: Shard) -> list[Request]:
-    known = {score.key for score in before.scores}
-    requests = [
+def requests_of(proposals: Sequence[Proposal], replicas: int) -> list[Request]:
+    return [
         Request(proposal.arch, proposal.fidelity, replica, ask=proposal.ask)
         for proposal in proposals
-        for replica in range(setting.config.search.replicas)
+        for replica in range(replicas)
     ]
-    mine = requests[shard.index :: shard.count]
+
+
+def _missing(proposals: Sequence[Proposal], before: Journals, setting: Setting, shard: Shard) -> list[Request]:
+    known = {score.key for score in before.scores}
+    mine = requests_of(proposals, setting.config.search.replicas)[shard.index :: shard.count]
     return [request for request in mine if setting.identity.key(request) not in known]

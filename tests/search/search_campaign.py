@@ -9,6 +9,7 @@ from gtn_hpc.config.claim import claim
 from gtn_hpc.core.errors import GtnError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.search.pools import assist
+from gtn_hpc.search.shared import search_shared
 from gtn_hpc.search.stage import SearchReport, run_search
 
 TEXT = """
@@ -65,6 +66,12 @@ def rank(directory: Path, *overrides: str) -> None:
 def campaign(directory: Path, *overrides: str) -> SearchReport:
     config, run = begin(directory, *overrides)
     return run_search(config, run, directory / "curriculum.h5")
+
+
+def share(directory: Path, *overrides: str) -> int:
+    """One of several jobs on one run directory."""
+    config, run = begin(directory, *overrides, "search.pool=shared")
+    return search_shared(config, run, directory / "curriculum.h5")
 
 
 if __name__ == "__main__":

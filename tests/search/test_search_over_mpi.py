@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from search_campaign import campaign, configured, curriculum
 
 from gtn_hpc.core.errors import UsageError
@@ -26,7 +25,6 @@ needs_mpiexec = pytest.mark.skipif(shutil.which("mpiexec") is None, reason="mpie
 
 
 def prepared(path: Path) -> Path:
-    torch.set_num_threads(1)
     path.mkdir()
     curriculum(path / "curriculum.h5")
     return path

@@ -1,0 +1,42 @@
+"""Claims: one owner at a time, kept alive by its heartbeat, and taken over after its end."""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from gtn_hpc.farm.claims import Claims
+
+
+def test_of_many_that_want_it_one_gets_it(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        claims = [Claims(tmp_path, expiry=60) for _ in range(8)]
+        for work in map(str, range(30)):
+            assert sum(threads.map(lambda one, work=work: one.take(work), claims)) == 1  # type: ignore[misc]
+
+
+def test_of_many_that_find_it_lapsed_one_gets_it(tmp_path: Path) -> None:
+    assert Claims(tmp_path, expiry=60).take("work")
+    for generation in range(5):
+        os.utime(tmp_path / f"work.{generation}", (0, 0))
+        claims = [Claims(tmp_path, expiry=60) for _ in range(8)]
+        with ThreadPoolExecutor(8) as threads:
+            assert sum(threads.map(lambda one: one.take("work"), claims)) == 1
+
+
+def test_a_heartbeat_keeps_a_claim_and_without_one_it_lapses(tmp_path: Path) -> None:
+    other = Claims(tmp_path, expiry=0.8)
+    with Claims(tmp_path, expiry=0.8) as claims:
+        assert claims.take("work")
+        assert claims.take("done")
+        claims.finish(["done", "unknown"])
+        for _ in range(10):
+            time.sleep(0.2)
+            assert not claims.take("work")
+        os.utime(tmp_path / "done.0", (0, 0))
+        time.sleep(0.5)
+        assert other.take("done")
+        assert os.stat(tmp_path / "work.0").st_mtime > os.stat(tmp_path / "done.0").st_mtime
+    os.utime(tmp_path / "work.0", (0, 0))
+    assert other.take("work")
+    assert not any(path.name.startswith("clock") for path in tmp_path.iterdir() if path != other._probe)
