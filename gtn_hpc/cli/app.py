@@ -10,6 +10,7 @@ import typer
 
 from gtn_hpc.cli import (
     benchmarks,
+    check_grad,
     datasets,
     demo,
     doctor,
@@ -47,6 +48,7 @@ app.command()(top.top)
 app.add_typer(benchmarks.group, name="bench")
 app.command()(report.report)
 app.command()(reproduce.reproduce)
+app.command()(check_grad.check_grad)
 app.add_typer(datasets.group, name="data")
 app.command()(submit.submit)
 app.command()(doctor.doctor)

@@ -12,6 +12,7 @@ from gtn_process import gtn
 COMMANDS = {
     "gtn": [
         "bench",
+        "check-grad",
         "config",
         "data",
         "demo",
