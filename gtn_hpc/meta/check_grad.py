@@ -1,0 +1,183 @@
+"""Do all ways to the meta-gradient agree, part by part, with each other and with finite differences?"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gtn_hpc import checkpoint
+from gtn_hpc.config import Config
+from gtn_hpc.core.errors import CheckpointError, UsageError
+from gtn_hpc.core.records import Batch, Hyper
+from gtn_hpc.core.streams import torch_generator
+from gtn_hpc.inner.auto import make_adjoint
+from gtn_hpc.inner.engine import Engine, Episode, MetaGradient, Task
+from gtn_hpc.inner.finite import central_difference
+from gtn_hpc.inner.higher_engine import Higher
+from gtn_hpc.inner.keeping import GENERATOR
+from gtn_hpc.inner.optimisers import Tensors
+from gtn_hpc.inner.trajectory import Trajectory
+from gtn_hpc.inner.unrolled import Unrolled
+from gtn_hpc.meta.place import Place
+from gtn_hpc.meta.setup import Classroom, make_task, prepare
+
+TOLERANCE = 1e-8
+"""Largest relative error between two exact ways, in float64."""
+
+NUMERIC_TOLERANCE = 1e-4
+"""Largest relative error of finite differences: training jumps where a leaky ReLU or a pool switches."""
+
+FLOOR = 1e-6
+"""A part's gradient counts as at least this share of the whole gradient's norm, when errors are made relative."""
+
+STEPS = 3
+"""Inner steps that are checked, the last ones of the curriculum, unless a replica is replayed."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One way and one part: its relative error against the graph of all steps, `ok` if within `tolerance`."""
+
+    way: str
+    part: str
+    norm: float
+    error: float
+    tolerance: float
+
+    @property
+    def ok(self) -> bool:
+        return self.error <= self.tolerance
+
+
+def check_gradients(config: Config, *, replay: Path | None = None, steps: int = STEPS) -> list[Checked]:
+    """A row for every way and part, in float64 on a CPU.
+
+    Checked is replica 0 of meta-iteration 0 over the last `steps` inner steps, or with `replay` the first replica of
+    a refused meta-iteration, with the teacher of that moment and all its steps. Costs some ten meta-gradients and 16
+    trainings a part.
+
+    Raises:
+        CheckpointError: `replay` is no directory of a refused meta-iteration.
+        UsageError: `replay` was written under another model.
+    """
+    room = prepare(config if replay is not None else _shortened(config, steps), torch.device("cpu"))
+    room.teacher.double()
+    task = in_float64(make_task(room, 0, 0) if replay is None else _replayed(room, replay))
+    teacher: Tensors = dict(room.teacher.named_parameters())
+    expected = Unrolled()(task, teacher, wrt_initial=True)
+    rows = [row for name, make in WAYS.items() for row in _compare(name, make(), task, teacher, expected)]
+    return [*rows, *_numeric(task, teacher, expected, config.run.seed)]
+
+
+WAYS: dict[str, Callable[[], Engine]] = {
+    "higher": Higher,
+    "trajectory/reverse": lambda: Trajectory(make_adjoint("reverse")),
+    "trajectory/traced": lambda: Trajectory(make_adjoint("traced")),
+    "trajectory/kit": lambda: Trajectory(make_adjoint("kit")),
+    "trajectory/kit, generator kept": lambda: Trajectory(make_adjoint("kit"), keep=GENERATOR),
+    "trajectory/kit, recomputed": lambda: Trajectory(make_adjoint("kit"), offload="recompute"),
+}
+
+
+def _compare(name: str, engine: Engine, task: Task, teacher: Tensors, expected: MetaGradient) -> Iterator[Checked]:
+    found, wanted = _parts(engine(task, teacher, wrt_initial=True)), _parts(expected)
+    floor = FLOOR * float(_vector(wanted.values()).norm())
+    for part, gradient in wanted.items():
+        norm = float(gradient.norm())
+        error = float((found[part] - gradient).norm()) / max(norm, floor)
+        yield Checked(name, part, norm, error, TOLERANCE)
+
+
+def _numeric(task: Task, teacher: Tensors, expected: MetaGradient, seed: int) -> Iterator[Checked]:
+    """Along one random direction of each part."""
+    draws, values = torch_generator(seed, "check-grad"), expected.gradient | _initial(expected)
+    whole = float(_vector(values.values()).norm())
+    for part in _parts(expected):
+        names = [k for k in values if _part_of(k) == part]
+        direction = {k: torch.randn(values[k].shape, generator=draws, dtype=values[k].dtype) for k in names}
+        length = float(_vector(direction.values()).norm())
+        exact = sum(float((values[k] * direction[k]).sum()) for k in names) / length
+        along = {k.removeprefix(INITIAL): d for k, d in direction.items()}
+        numeric = central_difference(task, teacher, along)
+        size = max(abs(exact), float(_vector(values[k] for k in names).norm()) / length, FLOOR * whole)
+        norm = float(_vector(values[k] for k in names).norm())
+        yield Checked("finite differences", part, norm, abs(numeric - exact) / size, NUMERIC_TOLERANCE)
+
+
+INITIAL = "initial parameters."
+
+
+def _initial(found: MetaGradient) -> Tensors:
+    return {INITIAL + k: g for k, g in found.initial.items()}
+
+
+def _parts(found: MetaGradient) -> dict[str, Tensor]:
+    """The gradient as a vector for each part of the teacher: generator, latents, labels, rate, momentum, start."""
+    values = found.gradient | _initial(found)
+    return {part: _vector(g for k, g in values.items() if _part_of(k) == part) for part in map(_part_of, values)}
+
+
+def _part_of(name: str) -> str:
+    first, _, rest = name.partition(".")
+    return {"log_lr": "learning rate", "logit_momentum": "momentum"}.get(rest, first) if first == "schedule" else first
+
+
+def _vector(values: Iterable[Tensor]) -> Tensor:
+    return torch.cat([v.flatten() for v in values])
+
+
+def _shortened(config: Config, steps: int) -> Config:
+    curriculum = config.teacher.curriculum
+    if steps >= curriculum.steps:
+        return config
+    teacher = config.teacher.model_copy(update={"curriculum": curriculum.model_copy(update={"steps": steps})})
+    return config.model_copy(update={"teacher": teacher, "meta": config.meta.model_copy(update={"grow": None})})
+
+
+@dataclass(frozen=True)
+class Doubled:
+    """An episode in float64."""
+
+    episode: Episode
+
+    @property
+    def steps(self) -> int:
+        return self.episode.steps
+
+    def batch(self, t: int) -> Batch:
+        return _double(self.episode.batch(t))
+
+    def hyper(self, t: int) -> Hyper:
+        lr, momentum = self.episode.hyper(t)
+        return Hyper(lr.double(), momentum.double())
+
+
+def in_float64(task: Task) -> Task:
+    """The same replica: its numbers are drawn in the precision of the run, and then made float64."""
+    learner = replace(task.learner, module=task.learner.module.double(), autocast=None)
+    real = {t: _double(batch) for t, batch in task.real.items()}
+    return Task(learner, learner.initial_state(), Doubled(task.episode), real)
+
+
+def _double(batch: Batch) -> Batch:
+    return Batch(batch.x.double(), batch.y.double() if batch.y.is_floating_point() else batch.y)
+
+
+def _replayed(room: Classroom, directory: Path) -> Task:
+    loaded = checkpoint.load(directory)
+    if "replicas" not in loaded.meta:
+        raise CheckpointError(
+            f"{directory} is no record of a refused meta-iteration.",
+            remedy="Give a directory refused/step-* of the run; the event log names it.",
+        )
+    try:
+        room.teacher.load_state_dict(loaded.tensors["teacher"])
+    except RuntimeError as error:
+        raise UsageError(
+            f"{directory} was written by another teacher.", remedy="Give the configuration of that run."
+        ) from error
+    place, replicas = Place(**loaded.meta["place"]), loaded.meta["replicas"]
+    replica = replicas[0]["replica"] if replicas else 0
+    return make_task(room, place.done, replica, place.generation)
