@@ -93,7 +93,7 @@ class _Run:
     at: int = 0
 
     def __post_init__(self) -> None:
-        self.gradient = {k: torch.zeros_like(v) for k, v in self.teacher.items()}
+        self.gradient: Tensors = {}
         self.states: States
         self.shown: dict[int, Step] = {}
         self.tapes: dict[int, object] = {}
@@ -101,6 +101,7 @@ class _Run:
     def forward(self) -> FlatState:
         """Trains the learner; keeps the states, and of the last steps what is to be kept."""
         state = self.initial
+        self.gradient = {k: torch.zeros_like(v) for k, v in self.teacher.items()}
         for t in range(self.end):
             self.at = t
             step = self._show_forward(t)
