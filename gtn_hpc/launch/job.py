@@ -62,7 +62,7 @@ class Job:
                 break
             time.sleep(0.5)
         try:
-            outcome: Outcome = self.handle.result() if self._is_there() else self._fail("it left no result")
+            outcome: Outcome = self.handle.task(0).result() if self._is_there() else self._fail("it left no result")
         except ClusterError:
             raise
         except Exception as error:

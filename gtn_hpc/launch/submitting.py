@@ -1,5 +1,6 @@
 """Submission through submitit: to Slurm, to a process of this machine, or into this process."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -161,6 +162,7 @@ def _submit(plan: Plan, cluster: Cluster, profile: Site, run: RunDirectory, wait
 def _executor(plan: Plan, cluster: Cluster, profile: Site, run: RunDirectory, waits_for: str) -> Any:
     import submitit
 
+    logging.getLogger("submitit").setLevel(logging.ERROR)  # it warns where there is no sacct; we ask squeue
     folder, wanted = run.slurm.absolute() / "submitit", plan.resources
     if cluster == "debug":
         return submitit.DebugExecutor(folder=folder)

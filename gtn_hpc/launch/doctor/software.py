@@ -16,9 +16,6 @@ from mpi4py import MPI
 print(MPI.Get_library_version().splitlines()[0].split(", package")[0].strip(), "#", MPI.COMM_WORLD.Get_size())
 """
 
-LAUNCHERS = ("OMPI_", "PMIX_", "PRTE_", "PMI_", "SLURM_STEP")
-"""Variables of a launcher that would make a program believe that it is one of its ranks."""
-
 
 def torch() -> Finding:
     try:
@@ -76,10 +73,9 @@ def srun_mpi(kind: str = "pmix") -> Finding:
 
 
 def _two(launcher: list[str]) -> "subprocess.CompletedProcess[str]":
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(LAUNCHERS)}
     command = [*launcher, sys.executable, "-c", MPI_PROGRAM]
     try:
-        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=STARTING, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=STARTING, check=False)
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, 124, "", f"nothing happened for {STARTING:.0f} s")
 
