@@ -1,0 +1,84 @@
+"""check-grad passes what is exact, catches what is not, and looks at a logged replica."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from gtn_hpc import checkpoint
+from gtn_hpc.config import Config, load
+from gtn_hpc.core.errors import CheckpointError, UsageError
+from gtn_hpc.inner.engine import MetaGradient, Task
+from gtn_hpc.inner.optimisers import Tensors
+from gtn_hpc.inner.unrolled import Unrolled
+from gtn_hpc.meta import check_grad
+from gtn_hpc.meta.check_grad import check_gradients
+from gtn_hpc.meta.setup import prepare
+
+TINY = [
+    "learners=[{family: conv2-gap, widths: [3, 4]}]",
+    "teacher.generator.noise=2",
+    "teacher.generator.hidden=4",
+    "teacher.generator.channels=[2,2]",
+    "teacher.curriculum.steps=2",
+    "teacher.curriculum.batch=10",
+    "teacher.curriculum.labels=learned",
+    "meta.batch=8",
+    "inner.intermediate_every=1",
+]
+
+
+@pytest.fixture
+def config(root: Path) -> Config:
+    return load(root / "configs" / "digits.yaml", TINY)
+
+
+def test_every_way_agrees_on_every_part(config: Config) -> None:
+    rows = check_gradients(config)
+    assert all(row.ok for row in rows), [row for row in rows if not row.ok]
+    assert {row.part for row in rows} == {
+        "generator",
+        "latents",
+        "labels",
+        "learning rate",
+        "momentum",
+        "initial parameters",
+    }
+    assert {row.way for row in rows} == {*check_grad.WAYS, "finite differences"}
+
+
+class Wrong(Unrolled):
+    def __call__(self, task: Task, teacher: Tensors, *, wrt_initial: bool = False) -> MetaGradient:
+        found = super().__call__(task, teacher, wrt_initial=wrt_initial)
+        return replace(found, gradient=found.gradient | {"latents": 1.0001 * found.gradient["latents"]})
+
+
+def test_a_wrong_part_is_caught(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_grad, "WAYS", {"wrong": Wrong})
+    bad = [row for row in check_gradients(config) if not row.ok]
+    assert [(row.way, row.part) for row in bad] == [("wrong", "latents")]
+    assert bad[0].error == pytest.approx(1e-4, rel=1e-6)
+
+
+def test_a_logged_replica_is_taken_up(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_grad, "WAYS", {"wrong": Wrong})
+    teacher = prepare(config, torch.device("cpu")).teacher
+    place = {"done": 7, "refused": 0, "generation": 1}
+    told = {"config": {}, "place": place, "replicas": [{"replica": 1}]}
+    with torch.no_grad():
+        dict(teacher.named_parameters())["latents"].mul_(2.0)
+    checkpoint.save(tmp_path, 7, {"teacher": teacher.state_dict()}, told, 3)
+    rows = check_gradients(config, replay=checkpoint.step_directory(tmp_path, 7))
+    assert {row.part for row in rows if not row.ok} == {"latents"}
+    fresh = check_gradients(config)
+    assert rows[0].norm != pytest.approx(fresh[0].norm, rel=1e-3)
+
+
+def test_a_replay_of_something_else_is_refused(config: Config, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 1, {"teacher": {}}, {"place": {}}, 3)
+    with pytest.raises(CheckpointError, match="is no record of a refused meta-iteration"):
+        check_gradients(config, replay=checkpoint.step_directory(tmp_path, 1))
+    checkpoint.save(tmp_path, 2, {"teacher": {}}, {"place": {}, "replicas": []}, 3)
+    with pytest.raises(UsageError, match="was written by another teacher"):
+        check_gradients(config, replay=checkpoint.step_directory(tmp_path, 2))
