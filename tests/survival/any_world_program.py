@@ -1,28 +1,24 @@
 """One rank that teaches with both reductions and, where there are three, is stopped in a further run."""
 
-import sys
 from pathlib import Path
 
 from scripted import script
 from survival_runs import tiny
 
 from gtn_hpc.cluster.connect import connect
+from gtn_hpc.cluster.environment import RankEnvironment
 from gtn_hpc.core.errors import Requeue
 from gtn_hpc.meta.stage import train
 
 
-def main(root: Path) -> None:
-    with (connection := connect("cpu", timeout=60, meeting=60)).communicator:
+def main(root: Path, place: RankEnvironment) -> None:
+    with (connection := connect("cpu", environment=place, timeout=60, meeting=60)).communicator:
         train(tiny(root, run__name="fast", meta__reduction="fast"), connection)
         train(tiny(root, run__name="ordered"), connection)
-        if connection.communicator.world != 3:
+        if place.world != 3:
             return
         script({"do": "term", "iteration": 9, "replica": 1})
         try:
             train(tiny(root, run__name="stopped"), connection)
         except Requeue as error:
-            print(error)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+            (root / f"said-{place.rank}").write_text(str(error))

@@ -59,13 +59,16 @@ def processes(commands: list[list[str]], environs: list[dict[str, str]]) -> Iter
             process.stdout.close()
 
 
-def ranks(program: Path, arguments: list[object], world: int, **fault: object):
-    """`world` ranks of a program on this host, as if torchrun had started them."""
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+        return int(probe.getsockname()[1])
+
+
+def ranks(program: Path, arguments: list[object], world: int, **fault: object):
+    """`world` ranks of a program on this host, as if torchrun had started them."""
     common = {"WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world), "FAULT": json.dumps(fault)}
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     command = [sys.executable, str(program), *map(str, arguments)]
     return processes(
         [command] * world, [{**common, **place, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(world)]

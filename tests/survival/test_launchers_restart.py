@@ -4,12 +4,11 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 
 import pytest
-from survival_runs import SCRIPTED, TIME_LIMIT, TINY, alone, outputs, processes, tiny
+from survival_runs import SCRIPTED, TIME_LIMIT, TINY, alone, free_port, outputs, processes, tiny
 
 from gtn_hpc.curriculum import file
 
@@ -48,12 +47,6 @@ def test_torchrun_resumes_by_itself_after_the_death_of_a_rank(tmp_path, expected
     (resumed,) = starts(tmp_path)
     assert resumed in (6, 8), "the checkpoint of step 8 may still have been on its way"
     assert digest(tmp_path) == expected
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_one_host_goes_on_where_two_began(tmp_path, expected):
