@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test lint bench campaign-kills-train packages constraints clean
+.PHONY: help venv demo test lint bench campaign-kills-train campaign-kills-search packages constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## +/\1\t/' | expand -t 24
@@ -43,6 +43,9 @@ bench: venv  ## one benchmark: make bench BENCH=meta-step
 
 campaign-kills-train: venv  ## a hundred kills of meta-training, each of which has to change no bit (an hour)
 	PATH="$(CURDIR)/$(BIN):$$PATH" nice -n 10 $(BIN)/python tests/survival/campaign_kills_train.py -o $(CAMPAIGN)-kills-train
+
+campaign-kills-search: venv  ## five hundred kills of searches, none of which may lose a row (an hour)
+	nice -n 10 $(BIN)/python tests/search/campaign_kills_search.py -o $(CAMPAIGN)-kills-search
 
 packages:  ## Debian packages that tests use, where they can be installed
 	@sh tests/packages.sh

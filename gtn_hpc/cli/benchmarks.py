@@ -14,6 +14,8 @@ from gtn_hpc.cli.options import Json
 group = typer.Typer(help="Measure us and our rivals side by side.", no_args_is_help=True)
 
 COLUMNS = ("method", "mode", "T", "time_vs_plain", "speed_vs_higher", "mib_added", "mib_per_step", "rel_error")
+FARM_COLUMNS = ("system", "task", "task_ms", "ranks", "efficiency", "efficiency_best")
+STORE_COLUMNS = ("system", "group", "rows", "rows_per_s", "fold_s", "fold_peak_mib")
 SCALING = ("workload", "ranks", "efficiency", "efficiency_fast_gpu", "comm_fraction", "projected")
 
 
@@ -69,16 +71,47 @@ def scaling(
     _end(report, as_json, SCALING)
 
 
+@group.command()
+def search(
+    task: Annotated[
+        list[str] | None, typer.Option(help="sleep:MS, cpu:MS or skewed; may be given again (default: all).")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Measurements of a task in one round.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each system; the median of all counts.")] = 2,
+    as_json: Json = False,
+) -> None:
+    """Efficiency of two workers under a manager: ours beside bare mpi4py.futures and Parsl. The last line is JSON.
+
+    Example: gtn bench search --task sleep:100
+    """
+    bench = import_module("gtn_hpc.bench.search")
+    _end(bench.run(task or bench.TASKS, repeats=repeats, rounds=rounds, say=console.note), as_json, FARM_COLUMNS)
+
+
+@group.command()
+def store(
+    rows: Annotated[int, typer.Option(min=1, help="Rows to append and fold.")] = 1_000_000,
+    rival_rows: Annotated[int, typer.Option(min=1, help="Trials told to each store of Optuna.")] = 300,
+    as_json: Json = False,
+) -> None:
+    """Rows a second that are on disk: ours beside Optuna's journal and SQLite; then the fold. The last line is JSON.
+
+    Example: gtn bench store --rows 100000
+    """
+    report = import_module("gtn_hpc.bench.store").run(rows, rival_rows, say=console.note)
+    _end(report, as_json, STORE_COLUMNS)
+
+
 def _end(report: Mapping[str, Any], as_json: bool, columns: Sequence[str] = COLUMNS) -> None:
     """A table for people, then the report on one line, also where that line alone is wanted."""
     if not as_json:
-        rows = [[_cell(row, name) for name in columns] for row in report["rows"]]
+        rows = [[_cell(row, name, columns[-1]) for name in columns] for row in report["rows"]]
         console.table(f"{report['bench']}, workload {report['workload']}", columns, rows)
     sys.stdout.write(json.dumps(report) + "\n")
 
 
-def _cell(row: Mapping[str, Any], name: str) -> str:
+def _cell(row: Mapping[str, Any], name: str, last: str) -> str:
     value = row.get(name)
     if value is None:
-        return str(row["skipped"]) if name == "rel_error" and "skipped" in row else ""
+        return str(row["skipped"]) if name == last and "skipped" in row else ""
     return f"{value:.1e}" if name == "rel_error" else str(value)

@@ -71,8 +71,18 @@ class FixedList(Section):
     path: str = Field(description="the file")
 
 
+class Nsga2(Section):
+    name: Literal["nsga2"] = Field("nsga2", description="NSGA-II (Optuna): accuracy, parameters and FLOPs at once")
+    population: int = Field(50, ge=2, description="architectures of a generation")
+
+
+class Tpe(Section):
+    name: Literal["tpe"] = Field("tpe", description="tree of Parzen estimators (Optuna)")
+    startup: int = Field(10, ge=1, description="random architectures before the estimators")
+
+
 Algorithm = Annotated[
-    RandomSearch | Evolution | LocalSearch | SuccessiveHalving | FixedList, Field(discriminator="name")
+    RandomSearch | Evolution | LocalSearch | SuccessiveHalving | FixedList | Nsga2 | Tpe, Field(discriminator="name")
 ]
 
 

@@ -25,5 +25,9 @@ def make_algorithm(config: Config, space: Space, steps: int) -> Algorithm:
             return LocalSearch(section, space, steps, seed)
         case sections.SuccessiveHalving():
             return SuccessiveHalving(section, space, steps, seed)
+        case sections.Nsga2() | sections.Tpe():
+            from gtn_hpc.search.optuna_search import nsga2, tpe  # a second to import
+
+            return nsga2(section, space, steps, seed) if section.name == "nsga2" else tpe(section, space, steps, seed)
         case sections.FixedList():
             return FixedList(read_list(Path(section.path), space), steps)

@@ -43,6 +43,12 @@ POOLS = {
 }
 WORKERS = {"inprocess": "search.workers=2", "mpi": "search.isolate=true"}
 JOB_KILLS = {"inprocess": ["manager", "nursery"], "mpi": ["rank", "rank", "manager", "job", "nursery"]}
+ENVIRON = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+}
 GRACE = 2.0
 PAUSE = 0.7
 TIME_LIMIT = 180.0
@@ -117,10 +123,14 @@ def disturb(trial: Trial, place: Path, options: list[str], chance: random.Random
     while True:
         trial.starts += 1
         with open(place / "stderr.log", "ab") as log:
-            process = subprocess.Popen([*POOLS[trial.pool], str(place), *options], stderr=log, stdin=subprocess.DEVNULL)
+            command = [*POOLS[trial.pool], str(place), *options]
+            process = subprocess.Popen(command, stderr=log, stdin=subprocess.DEVNULL, env=ENVIRON)
+        before = trial.kills.total()
         ended = _kill_one_job(trial, process, place, acknowledged, chance, patience.randrange(5, 30))
         if ended and process.returncode == 0:
             break
+        if trial.kills.total() == before:
+            sys.exit(f"Nothing was killed, but the search ended with {process.returncode}: see {place}/stderr.log.")
     trial.seconds = round(time.monotonic() - began, 1)
     rows = {score.key for score in read_journals(place / "campaign" / "journal").scores}
     trial.acknowledged, trial.lost = len(acknowledged), len(acknowledged - rows)

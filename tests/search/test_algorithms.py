@@ -10,10 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gtn_hpc.config.searching import ConvSpace, Evolution, LocalSearch, NasBench201Space, SuccessiveHalving
+from gtn_hpc.config.searching import (
+    ChainSpace,
+    ConvSpace,
+    Evolution,
+    LocalSearch,
+    NaoCellSpace,
+    NasBench201Space,
+    Nsga2,
+    SuccessiveHalving,
+    Tpe,
+)
 from gtn_hpc.core.errors import ArchitectureError, UsageError
 from gtn_hpc.core.records import Architecture, ImageShape, Score
-from gtn_hpc.search import evolution, fixed_list, halving, local_search, random_search
+from gtn_hpc.search import evolution, fixed_list, halving, local_search, optuna_search, random_search
 from gtn_hpc.search.algorithm import Algorithm, Outcome
 from gtn_hpc.search.study import Asked, Study, Terms, Told
 from gtn_hpc.spaces import make_space
@@ -36,6 +46,8 @@ MAKERS: dict[str, Callable[[int], Algorithm]] = {
     "halving": lambda seed: halving.SuccessiveHalving(
         SuccessiveHalving(first=1, eta=3, asynchronous=False), CONV, STEPS, seed
     ),
+    "nsga2": lambda seed: optuna_search.nsga2(Nsga2(population=6), CONV, STEPS, seed),
+    "tpe": lambda seed: optuna_search.tpe(Tpe(startup=6), CONV, STEPS, seed),
 }
 SYNCHRONOUS = ("random", "generations", "halving")
 
@@ -131,11 +143,12 @@ def test_synchronous_algorithms_do_not_depend_on_workers_and_their_speed(name: s
         assert {score.key for score in drive(MAKERS[name](0), Recorder(), workers=workers, seed=seed)} == alone
 
 
-@pytest.mark.parametrize("name", ["evolution", "generations", "local"])
+@pytest.mark.parametrize("name", ["evolution", "generations", "local", "tpe"])
 def test_it_climbs_better_than_random_search(name: str) -> None:
     """A paired comparison over seeds on the hill."""
-    found = [best(drive(MAKERS[name](seed), Recorder(), budget=60)) for seed in range(12)]
-    chance = [best(drive(MAKERS["random"](seed), Recorder(), budget=60)) for seed in range(12)]
+    seeds = range(6 if name == "tpe" else 12)
+    found = [best(drive(MAKERS[name](seed), Recorder(), budget=60)) for seed in seeds]
+    chance = [best(drive(MAKERS["random"](seed), Recorder(), budget=60)) for seed in seeds]
     assert np.mean(np.array(found) > np.array(chance)) >= 0.75
     assert np.mean(found) > np.mean(chance)
 
@@ -229,3 +242,25 @@ def test_a_bad_line_of_a_list_is_named(tmp_path: Path) -> None:
             fixed_list.read_list(path, CONV)
     with pytest.raises(UsageError, match="Cannot read the list"):
         fixed_list.read_list(tmp_path / "none", CONV)
+
+
+def test_nsga2_finds_smaller_networks_than_accuracy_alone_does() -> None:
+    """On a hill that rises with the widths."""
+
+    def rising(request: Request) -> float:
+        return float(sum(request.arch.spec["widths"]) / 100)
+
+    def mean_size(name: str) -> float:
+        recorder = Recorder()
+        drive(MAKERS[name](0), recorder, budget=90, value=rising)
+        return float(np.mean([CONV.params(outcome.proposal.arch) for outcome in recorder.outcomes[-30:]]))
+
+    assert mean_size("nsga2") < mean_size("evolution")
+
+
+def test_every_space_is_sampled_through_optuna() -> None:
+    sections = (ChainSpace(), ConvSpace(), NaoCellSpace(), NasBench201Space())
+    for section in sections:
+        space = make_space(section, IMAGE, 10)
+        scores = drive(optuna_search.tpe(Tpe(startup=4), space, STEPS, 0), Recorder(), budget=8, value=lambda _: 0.5)
+        assert len({score.arch for score in scores}) == 8

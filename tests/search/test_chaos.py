@@ -10,6 +10,7 @@ from search_campaign import campaign, configured, curriculum
 
 from gtn_hpc.core.errors import ConfigError, StorageError
 from gtn_hpc.scores import comparing
+from gtn_hpc.scores.opened import open as open_scores
 from gtn_hpc.scores.replay import read_journals
 
 OPTIONS = ("search.certificate.fraction=0", "search.replicas=1")
@@ -45,6 +46,10 @@ def test_a_crash_and_a_kill_of_children_change_nothing(place: Path, undisturbed:
 def test_a_failure_of_the_training_is_one_row(kind: str, limits: tuple[str, ...], place: Path) -> None:
     report = campaign(place, *OPTIONS, *limits, "search.budget=3", f"search.chaos={kind}:rank=0@eval=2")
     assert report.statuses == {"ok": 2, {"nan": "nan", "hang": "timeout"}[kind]: 1}
+    with open_scores(place / "campaign" / "scores.h5") as tables:
+        (detail,) = tables.failures.detail
+        assert detail == {"nan": "The loss is NaN (search.chaos).", "hang": "ended after 2 s"}[kind]
+        assert (tables.scores.params > 0).all()
 
 
 def test_a_full_disk_ends_the_search_in_words_and_it_goes_on(place: Path, undisturbed: str) -> None:

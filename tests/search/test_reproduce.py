@@ -1,7 +1,5 @@
 """A recorded score again, from the files alone."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from search_campaign import campaign, curriculum

@@ -96,15 +96,6 @@ def test_children_at_the_same_time_find_the_same(undisturbed: RunDirectory, tmp_
         assert set(tables.scores["rank"]) == {0, 1}
 
 
-def test_an_evaluation_past_its_limit_is_a_row(tmp_path: Path) -> None:
-    place = directory(tmp_path / "limits")
-    limits = ("search.isolate=true", "search.limits.seconds=0.001")
-    assert campaign(place, "search.budget=2", "search.replicas=1", *limits).statuses == {"timeout": 2}
-    with open_scores(place / "campaign" / "scores.h5") as tables:
-        assert set(tables.failures.detail) == {"ended after 0.001 s"}
-        assert (tables.scores.params > 0).all()
-
-
 def test_halving_promotes_learners_from_their_saved_states(undisturbed: RunDirectory, tmp_path: Path) -> None:
     place = directory(tmp_path / "halving")
     halving = "search.algorithm={name: halving, first: 1, eta: 2, asynchronous: false}"
