@@ -17,6 +17,7 @@ from gtn_hpc.cli import (
     evaluate,
     export,
     final,
+    plan,
     report,
     reproduce,
     search,
@@ -50,6 +51,7 @@ app.command()(report.report)
 app.command()(reproduce.reproduce)
 app.command()(check_grad.check_grad)
 app.add_typer(datasets.group, name="data")
+app.command()(plan.plan)
 app.command()(submit.submit)
 app.command()(doctor.doctor)
 app.command()(settings.config)

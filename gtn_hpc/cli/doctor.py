@@ -21,7 +21,7 @@ def doctor(root: Place = RUNS, as_json: Json = False) -> None:
     Alone, or under srun, mpiexec or torchrun: then for each node, with what only all ranks together can tell. Exit
     code 1: something fails.
 
-    Example: srun --nodes=2 --ntasks-per-node=4 --gpus-per-task=1 gtn doctor, or just: gtn doctor --root /scratch/me
+    Example: gtn doctor --root /scratch/me/runs
     """
     from gtn_hpc.cluster.environment import detect
     from gtn_hpc.core.errors import ClusterError

@@ -12,6 +12,8 @@ from gtn_hpc.launch.task import Outcome
 
 UNFINISHED = {"PENDING", "RUNNING", "REQUEUED", "COMPLETING", "CONFIGURING", "SUSPENDED", "PREEMPTED", "UNKNOWN"}
 
+WITHOUT_RESULT = {"CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
+
 TAIL = 30
 """Lines of a failed job's log that its error shows."""
 
@@ -56,33 +58,32 @@ class Job:
             ClusterError: it failed or was cancelled; the message has the end of its log, tracebacks included.
         """
         self.wait()
-        end = time.monotonic() + PATIENCE
-        while self.cluster != "debug" and not self._has_result() and time.monotonic() < end:
-            if self.state() in ("CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"):
-                break
-            time.sleep(0.5)
-        try:
-            outcome: Outcome = self.handle.task(0).result() if self._is_there() else self._fail("it left no result")
-        except ClusterError:
-            raise
-        except Exception as error:
-            return self._fail(str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__)
+        if self.cluster != "debug" and not self._result_shows():
+            raise self._failure("it left no result")
+        error = self.handle.task(0).exception()
+        if error is not None:
+            raise self._failure("a stage failed") from error
+        outcome: Outcome = self.handle.task(0).result()
         return outcome
 
     def cancel(self) -> None:
         self.handle.cancel(check=False)
 
-    def _is_there(self) -> bool:
-        return self.cluster == "debug" or self._has_result()
+    def _result_shows(self) -> bool:
+        """Whether there is a result, which a shared file system may show late; none comes of a job that failed."""
+        end = time.monotonic() + PATIENCE
+        while not self._has_result() and self.state() not in WITHOUT_RESULT and time.monotonic() < end:
+            time.sleep(0.5)
+        return self._has_result()
 
     def _has_result(self) -> bool:
         return self.cluster != "debug" and bool(self.handle.paths.result_pickle.exists())
 
-    def _fail(self, why: str) -> Outcome:
+    def _failure(self, why: str) -> ClusterError:
         said = self.log.read_text(errors="replace").splitlines()[-TAIL:] if self.log.is_file() else []
         told = "\n    ".join(["", *said])
-        raise ClusterError(
-            f"Job {self.id} ({' '.join(self.stages)}) did not succeed: it is {self.state()}; {why}{told}",
+        return ClusterError(
+            f"Job {self.id} ({' '.join(self.stages)}) is {self.state()}: {why}.{told}",
             remedy=f"Its whole log: {self.log}",
         )
 

@@ -137,15 +137,16 @@ def _forwarding_to(process: "subprocess.Popen[bytes]") -> Iterator[None]:
 
 
 def _requeue(stage: str) -> None:
-    """Puts this Slurm job back into the queue, which ends this process; a job that was cancelled stays so.
+    """Puts this Slurm job back into the queue, which ends this process.
+
+    A job that is not running any more was cancelled or put back by somebody else: Slurm is ending it already.
 
     Raises:
-        StageFailed: Slurm did not do it.
+        StageFailed: Slurm did not end it.
     """
     job = os.environ["SLURM_JOB_ID"]
     asked = ["squeue", "--noheader", f"--jobs={job}", "--format=%T"]
-    state = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
-    if state == "RUNNING":
+    if subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() == "RUNNING":
         subprocess.run(["scontrol", "requeue", job], check=False)
-        time.sleep(SLURM_ENDS_US)
-    raise StageFailed(f"gtn {stage} was stopped; job {job} is {state or 'gone'}.", remedy="Submit it again to go on.")
+    time.sleep(SLURM_ENDS_US)
+    raise StageFailed(f"gtn {stage} was stopped, and job {job} was not requeued.", remedy="Submit it again to go on.")

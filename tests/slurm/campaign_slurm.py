@@ -69,7 +69,11 @@ def test_an_array_shares_one_search_through_a_cancelled_task_and_a_lost_node(slu
     slurm.run("scancel", f"{array}_3")
     lost = slurm.show(f"{array}_2", "BatchHost")
     slurm.run("scontrol", "update", f"nodename={lost}", "state=down", "reason=test")
-    slurm.run("scontrol", "update", f"nodename={lost}", "state=resume")
+    until(
+        lambda: slurm.state(f"{array}_2") != "RUNNING" or slurm.show(f"{array}_2", "BatchHost") != lost, "to leave it"
+    )
+    for state in ("resume", "idle"):
+        slurm.run("scontrol", "update", f"nodename={lost}", f"state={state}", check=False)
     rest = slurm.submit(
         "search.sbatch", *settings, options=("--ntasks-per-node=2", f"--dependency=afterany:{array}"), place=tmp_path
     )
@@ -91,8 +95,8 @@ def test_an_array_shares_one_search_through_a_cancelled_task_and_a_lost_node(slu
 
 
 def test_a_submitted_job_of_three_minutes_requeues_as_it_should(slurm, tmp_path, submitted):
-    (job,) = submitted(*SLOW, minutes=1)
-    until(lambda: slurm.show(job.id, "Restarts") == "1", "a restart", timeout=300)
+    (job,) = submitted(*SLOW, minutes=3)
+    until(lambda: slurm.show(job.id, "Restarts") == "1", "a restart", timeout=400)
     assert [event["requeue"] for event in jobs_of(tmp_path / "tiny") if event["kind"] == "ended"] == [True]
     job.cancel()
     with pytest.raises(ClusterError, match="CANCELLED"):
@@ -108,3 +112,15 @@ def test_a_submitted_job_that_is_preempted_resumes(slurm, tmp_path, submitted):
     environment = json.loads((tmp_path / "tiny" / "environment.json").read_text())
     assert environment["slurm"]["SLURM_RESTART_COUNT"] == "1"
     assert digest(tmp_path / "tiny") == alone(tmp_path, *LONG)
+
+
+def test_a_submitted_pipeline_with_an_array_runs_to_the_report(tmp_path, submitted):
+    jobs = submitted(stage="pipeline", array=2)
+    assert [job.stages[0] for job in jobs] == ["train", "search", "search", "search", "final", "report"]
+    assert jobs[2].id == jobs[1].id.replace("_0", "_1")
+    outcomes = [job.result() for job in jobs]
+    assert {outcome.run for outcome in outcomes} == {tmp_path / "tiny"}
+    assert outcomes[-1].state["search"]["architectures"] == 8
+    assert (tmp_path / "tiny" / "report.html").is_file()
+    with open_scores(tmp_path / "tiny" / "scores.h5") as tables:
+        assert set(tables.scores["rank"]) == {0, 1}

@@ -10,11 +10,14 @@ port=${SLURM_TEST_PORT:-28400}
 export SLURM_CONF=$directory/etc/slurm.conf
 mark="# gtn-slurm $directory"
 
-alive() { [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null; }
+alive() { # PIDFILE
+    local pid
+    pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null
+}
 
 stop() { # the processes of these pid files: TERM, ten seconds, KILL
     local file
-    for file in "$@"; do alive "$file" && kill "$(cat "$file")" 2>/dev/null; done
+    for file in "$@"; do if alive "$file"; then kill "$(cat "$file")" 2>/dev/null || true; fi; done
     for _ in {1..100}; do
         local left=0
         for file in "$@"; do alive "$file" && left=1; done
@@ -22,7 +25,7 @@ stop() { # the processes of these pid files: TERM, ten seconds, KILL
         sleep 0.1
     done
     for file in "$@"; do
-        alive "$file" && kill -9 "$(cat "$file")" 2>/dev/null
+        if alive "$file"; then kill -9 "$(cat "$file")" || true; fi
         rm -f "$file"
     done
     return 0
@@ -182,9 +185,9 @@ up() {
         accounting
         slurmdbd
         until_true 20 sacctmgr -n show cluster
-        sacctmgr -i -Q add cluster testcluster
-        sacctmgr -i -Q add account test cluster=testcluster
-        sacctmgr -i -Q add user "$(id -un)" account=test
+        sacctmgr -i -Q add cluster testcluster >/dev/null
+        sacctmgr -i -Q add account test cluster=testcluster >/dev/null
+        sacctmgr -i -Q add user "$(id -un)" account=test >/dev/null
     fi
     for name in $(names); do echo "127.0.0.1 $name $mark"; done >>/etc/hosts
     slurmctld -f "$SLURM_CONF" -c

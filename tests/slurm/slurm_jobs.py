@@ -31,6 +31,7 @@ class Slurm:
     """What tests ask a cluster; `environ` is that of every command."""
 
     environ: dict[str, str]
+    accounting: bool
 
     def run(self, *command, cwd=ROOT, timeout=90, check=True, environ=None):
         done = subprocess.run(

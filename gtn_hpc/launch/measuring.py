@@ -1,0 +1,78 @@
+"""A short measurement of meta-training in this process: what a replica costs here."""
+
+import resource
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gtn_hpc.config import Config
+
+if TYPE_CHECKING:
+    import torch
+
+WARM_UP, ROUNDS = 2, 10
+"""Replicas that are not counted, and that are."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of one replica of a meta-iteration, memory, and the sizes that files follow from."""
+
+    seconds: float
+    peak_bytes: int
+    teacher_bytes: int
+    image_values: int
+    classes: int
+    device: str
+
+
+def measure(config: Config) -> Measured:
+    """Runs a few replicas of the first meta-iterations; updates and writes nothing.
+
+    Raises:
+        DataError, ConfigError, ClusterError: as training would.
+    """
+    import torch
+
+    from gtn_hpc.cluster.device import choose
+    from gtn_hpc.cluster.environment import ALONE
+    from gtn_hpc.inner.build import make_engine
+    from gtn_hpc.meta.setup import make_task, prepare
+
+    torch.set_num_threads(config.run.threads)
+    device = choose(config.run.device, ALONE)
+    room, engine = prepare(config, device), make_engine(config.engine)
+    teacher: dict[str, torch.Tensor] = dict(room.teacher.named_parameters())
+    took = []
+    for iteration in range(WARM_UP + ROUNDS):
+        began = time.perf_counter()
+        engine(make_task(room, iteration, 0), teacher)
+        _finish(device)
+        took.append(time.perf_counter() - began)
+    return Measured(
+        seconds=statistics.median(took[WARM_UP:]),
+        peak_bytes=_peak(device),
+        teacher_bytes=sum(tensor.numel() * tensor.element_size() for tensor in teacher.values()),
+        image_values=room.splits.shape.channels * room.splits.shape.height * room.splits.shape.width,
+        classes=room.splits.classes,
+        device=str(device),
+    )
+
+
+def _finish(device: "torch.device") -> None:
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _peak(device: "torch.device") -> int:
+    """The most memory in bytes: of the device on a GPU, else of this process, libraries included."""
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

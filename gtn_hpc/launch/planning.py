@@ -1,0 +1,131 @@
+"""`gtn plan`: what a run would ask of a cluster, before anything is submitted."""
+
+import json
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gtn_hpc.config import Config
+from gtn_hpc.config.site import Resources, Site
+from gtn_hpc.core.events import read_events
+from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.launch.measuring import Measured
+from gtn_hpc.scores.replay import Journals, read_journals
+
+ROW_BYTES = 700
+"""A line of a journal, curve included, as journals of real searches have it."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One stage: processes, the share of the busiest, predicted seconds (None where nothing was seen), from what."""
+
+    stage: str
+    processes: int
+    share: str
+    seconds: float | None
+    source: str
+    limit: float
+
+    @property
+    def restarts(self) -> int | None:
+        """Requeues that the time limit makes necessary."""
+        return None if self.seconds is None else int(self.seconds // self.limit)
+
+
+def forecasts(config: Config, site: Site, run: RunDirectory, measured: Measured | None) -> list[Forecast]:
+    """What each stage takes on `site`, by what `run` has recorded or else by `measured`."""
+    journals = read_journals(run.journal) if run.journal.is_dir() else None
+    return [
+        _train(config, site.train, _recorded_replica(run, config), measured),
+        _search(config, site.search, journals),
+        _final(config, site.final, journals),
+    ]
+
+
+def _processes(wanted: Resources) -> int:
+    return wanted.nodes * wanted.tasks_per_node
+
+
+def _train(config: Config, wanted: Resources, recorded: float | None, measured: Measured | None) -> Forecast:
+    ranks, meta = _processes(wanted), config.meta
+    most = -(-meta.replicas // ranks)
+    replica = recorded if recorded is not None or measured is None else measured.seconds
+    seconds = None if replica is None else replica * most * meta.iterations
+    source = (
+        "this run's events" if recorded is not None else f"{measured.device}, measured now" if measured else "unknown"
+    )
+    share = f"{most} of {meta.replicas} replicas in each of {meta.iterations} meta-iterations"
+    return Forecast("train", ranks, share, seconds, source, 60.0 * wanted.minutes)
+
+
+def _recorded_replica(run: RunDirectory, config: Config) -> float | None:
+    """Seconds of a replica, by the meta-iterations that were logged and the ranks that they ran on."""
+    if not run.events.is_dir():
+        return None
+    took = [event["seconds"] for event in read_events(run.events) if event.get("kind") == "iterated"]
+    if not took or not run.environment.is_file():
+        return None
+    slurm = json.loads(run.environment.read_text())["slurm"]
+    ranks = int(slurm.get("SLURM_NTASKS", "1")) if "SLURM_STEP_ID" in slurm else 1
+    return statistics.median(took) / -(-config.meta.replicas // ranks)
+
+
+def _search(config: Config, wanted: Resources, journals: Journals | None) -> Forecast:
+    """Under mpiexec the first process asks and does not score."""
+    processes = _processes(wanted)
+    workers = max(1, processes - 1) if processes > 1 else config.search.workers
+    evaluations = config.search.budget * config.search.replicas
+    took = [score.seconds for score in journals.scores] if journals else []
+    seconds = statistics.mean(took) * evaluations / workers if took else None
+    share = f"{-(-evaluations // workers)} of {evaluations} evaluations"
+    source = f"{len(took)} recorded evaluations" if took else "unknown before some are scored"
+    return Forecast("search", processes, share, seconds, source, 60.0 * wanted.minutes)
+
+
+def _final(config: Config, wanted: Resources, journals: Journals | None) -> Forecast:
+    section = config.final
+    took = [row.seconds / row.epochs for row in journals.finals if row.epochs] if journals else []
+    seconds = statistics.mean(took) * section.epochs * section.top_k if took else None
+    share = f"{section.top_k} architectures, {section.epochs} epochs each"
+    source = f"{len(took)} recorded trainings" if took else "unknown before one is trained"
+    return Forecast("final", 1, share, seconds, source, 60.0 * wanted.minutes)
+
+
+def files(config: Config, measured: Measured) -> Mapping[str, int]:
+    """Bytes of what a run leaves, about: parameters and two moments a checkpoint, images and labels, rows."""
+    curriculum = config.teacher.curriculum
+    images = curriculum.steps * curriculum.batch * (measured.image_values + measured.classes) * 4
+    rows = config.search.budget * config.search.replicas * ROW_BYTES
+    return {
+        "checkpoints/": 3 * measured.teacher_bytes * config.meta.keep,
+        "curriculum.h5": images,
+        "journal/": rows,
+        "scores.h5": rows // 2,
+    }
+
+
+def lines(config: Config, found: list[Forecast], measured: Measured | None) -> Iterator[str]:
+    """The plan in words."""
+    for one in found:
+        limit, restarts = f"limit {_duration(one.limit)}", one.restarts
+        time = "time unknown" if one.seconds is None else f"about {_duration(one.seconds)}"
+        again = f", {restarts} requeues" if restarts else ""
+        processes = f"{one.processes} process{'' if one.processes == 1 else 'es'}"
+        yield f"{one.stage:7} {processes}, at most {one.share}: {time} ({one.source}), {limit}{again}"
+    if measured is not None:
+        yield f"memory  {measured.peak_bytes / 2**20:.0f} MiB a process on {measured.device}"
+        sizes = files(config, measured)
+        yield "files   " + ", ".join(f"{name} {size / 2**20:.1f} MiB" for name, size in sizes.items())
+        yield f"        in {Path(config.run.root) / config.run.name}"
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds / 3600:.1f} h"
+        if seconds >= 3600
+        else f"{seconds / 60:.1f} min"
+        if seconds >= 60
+        else f"{seconds:.0f} s"
+    )

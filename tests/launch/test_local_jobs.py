@@ -1,0 +1,90 @@
+"""Submission without a cluster: a process of this machine, and this process."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gtn_hpc.core.errors import ClusterError, UsageError
+from gtn_hpc.launch import record, submit
+from gtn_hpc.launch.submitting import dependency, plans
+
+HERE = Path(__file__).parent
+TINY = HERE.parent / "slurm" / "tiny.yaml"
+
+
+@pytest.fixture
+def root(tmp_path):
+    return [f"run.root={tmp_path}"]
+
+
+def test_a_local_job_that_is_stopped_goes_on_by_itself(tmp_path, root):
+    (job,) = submit(TINY, [*root, "meta.iterations=60", "meta.replicas=1", "meta.checkpoint_every=5"], cluster="local")
+    run = tmp_path / "tiny"
+    end = time.monotonic() + 100
+    while not list((run / "checkpoints").glob("step-*5/manifest.json")):
+        assert time.monotonic() < end, job.log.read_text()
+        time.sleep(0.05)
+    os.kill(int(job.id), signal.SIGTERM)  # what submitit's controller passes on
+    outcome = job.result()
+    assert outcome.stages == ("train",)
+    assert outcome.starts == 2
+    assert outcome.state["train"]["status"] == "done"
+    submitted, stopped, done = record.read(job_run(run))
+    assert submitted["cluster"] == "local"
+    assert (stopped["code"], stopped["requeue"], done["code"]) == (75, True, 0)
+
+
+def job_run(path):
+    from gtn_hpc.core.rundir import RunDirectory
+
+    return RunDirectory(path)
+
+
+def test_the_example_of_the_documents_runs_here(tmp_path, monkeypatch):
+    page = (HERE.parents[1] / "docs" / "cluster.md").read_text()
+    (program,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    assert len(program.splitlines()) <= 15
+    program = program.replace("configs/digits.yaml", str(TINY)).replace('cluster="slurm"', 'cluster="debug"')
+    monkeypatch.chdir(tmp_path)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "accuracy" in done.stdout
+    assert (tmp_path / "runs" / "tiny" / "curriculum.h5").is_file()
+
+
+def test_a_failure_shows_the_log_of_the_job(root):
+    (job,) = submit(TINY, [*root, "data.name=nowhere"], cluster="local")
+    with pytest.raises(ClusterError, match=r"(?s)Traceback.*nowhere|nowhere.*Traceback"):
+        job.result()
+
+
+def test_what_cannot_be_submitted_is_refused(root):
+    with pytest.raises(UsageError, match="'seach' cannot be submitted"):
+        submit(TINY, root, stage="seach", cluster="debug")
+    with pytest.raises(UsageError, match="Did you mean 'slurm'"):
+        submit(TINY, root, cluster="slrum")
+    with pytest.raises(UsageError, match="learns from scores"):
+        submit(TINY, [*root, "search.algorithm={name: evolution}"], stage="search", cluster="slurm", array=3)
+
+
+def test_what_waits_for_what():
+    from gtn_hpc.config import load
+    from gtn_hpc.config.site import Site
+
+    found = list(plans(load(TINY), TINY, Site(), "pipeline", "slurm", array=3))
+    assert [plan.name for plan in found] == ["train", "search-array", "search", "final", "report"]
+    assert [task.overrides[1] for task in found[1].tasks] == [
+        "search.shard=0/3",
+        "search.shard=1/3",
+        "search.shard=2/3",
+    ]
+    waits = [dependency(plan, ["1", "2", "3", "4"][:place]) for place, plan in enumerate(found)]
+    assert waits == ["", "afterok:1", "afterok:1,afterany:2", "afterok:3", "afterok:4"]
+    (alone,) = plans(load(TINY), TINY, Site(), "pipeline", "local")
+    assert alone.tasks[0].stages == ("train", "search", "final", "report")

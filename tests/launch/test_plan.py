@@ -1,0 +1,68 @@
+"""`gtn plan`: shares, time and files, by measurement and by what a run has recorded."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from gtn_hpc.config import load
+from gtn_hpc.config.site import Resources, Site
+from gtn_hpc.core.events import EventLog
+from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.launch.measuring import Measured, measure
+from gtn_hpc.launch.planning import files, forecasts, lines
+
+TINY = Path(__file__).parents[1] / "slurm" / "tiny.yaml"
+FOUR = Site(train=Resources(nodes=2, tasks_per_node=2, minutes=1), search=Resources(tasks_per_node=3))
+
+
+@pytest.fixture
+def config(tmp_path):
+    return load(TINY, [f"run.root={tmp_path}", "meta.iterations=300", "meta.replicas=6", "meta.keep=2"])
+
+
+def run_of(config):
+    return RunDirectory(Path(config.run.root) / config.run.name)
+
+
+def test_shares_and_time_follow_from_a_measurement(config):
+    measured = Measured(0.5, 300 << 20, 4000, 64, 10, "cpu")
+    train, search, final = forecasts(config, FOUR, run_of(config), measured)
+    assert train.processes == 4
+    assert train.share == "2 of 6 replicas in each of 300 meta-iterations"
+    assert train.seconds == 0.5 * 2 * 300
+    assert train.restarts == 5
+    assert (search.processes, search.share, search.seconds) == (3, "4 of 8 evaluations", None)
+    assert final.seconds is None
+    text = "\n".join(lines(config, [train, search, final], measured))
+    assert "about 5.0 min (cpu, measured now), limit 1.0 min, 5 requeues" in text
+    assert "300 MiB a process" in text
+
+
+def test_what_is_recorded_counts_more_than_a_measurement(config):
+    run = run_of(config)
+    run.create()
+    run.environment.write_text(json.dumps({"slurm": {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "2"}}))
+    with EventLog(run.events / "train.jsonl") as log:
+        for seconds in (3.0, 9.0, 3.0):
+            log.write("iterated", seconds=seconds)
+    train = forecasts(config, FOUR, run, Measured(0.5, 1, 1, 1, 1, "cpu"))[0]
+    assert train.seconds == 3.0 / 3 * 2 * 300  # three replicas a rank then, two now
+    assert train.source == "this run's events"
+
+
+def test_files_are_about_as_large_as_said(config):
+    sizes = files(config, Measured(0.1, 1, 4000, 64, 10, "cpu"))
+    assert sizes["checkpoints/"] == 3 * 4000 * 2
+    assert sizes["curriculum.h5"] == 2 * 10 * (64 + 10) * 4
+
+
+def test_a_measurement_is_that_of_a_replica(config):
+    began = time.perf_counter()
+    found = measure(config)
+    assert 0 < found.seconds < (time.perf_counter() - began) / 10
+    assert (found.image_values, found.classes, found.device) == (64, 10, "cpu")
+    assert found.peak_bytes > 50 << 20
+    assert found.teacher_bytes % 8 == 0
+    assert not run_of(config).path.exists()
