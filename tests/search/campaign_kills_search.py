@@ -124,7 +124,9 @@ def disturb(trial: Trial, place: Path, options: list[str], chance: random.Random
         trial.starts += 1
         with open(place / "stderr.log", "ab") as log:
             command = [*POOLS[trial.pool], str(place), *options]
-            process = subprocess.Popen(command, stderr=log, stdin=subprocess.DEVNULL, env=ENVIRON)
+            process = subprocess.Popen(
+                command, stderr=log, stdin=subprocess.DEVNULL, env=ENVIRON, start_new_session=True
+            )
         before = trial.kills.total()
         ended = _kill_one_job(trial, process, place, acknowledged, chance, patience.randrange(5, 30))
         if ended and process.returncode == 0:
