@@ -1,5 +1,6 @@
 """A learner whose parameters are one vector, so that storing, updating and comparing states are single operations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -29,6 +30,12 @@ class FlatState:
 
     def tensors(self) -> list[Tensor]:
         return [self.theta, *self.buffers.values(), *self.optimiser.values()]
+
+    def filled(self, tensors: Sequence[Tensor]) -> "FlatState":
+        """A state of this form with other `tensors`, in the order of `tensors()`."""
+        values = iter(tensors)
+        theta, buffers = next(values), {k: next(values) for k in self.buffers}
+        return FlatState(theta, buffers, {k: next(values) for k in self.optimiser})
 
     def bytes(self) -> int:
         return sum(value.numel() * value.element_size() for value in self.tensors())

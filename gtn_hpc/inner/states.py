@@ -23,32 +23,31 @@ class States(ABC):
     def take(self, t: int) -> FlatState: ...
 
 
-class OnDevice(States):
-    """Every state where it was made: theta + buffers + optimiser state a step."""
+class Stacked(States):
+    """Every state, on the device or in the host's memory (pinned where the device is a GPU).
 
-    def __init__(self) -> None:
-        self.kept: dict[int, FlatState] = {}
+    Allocated at once: states among the freed temporaries of a step would keep the allocator from using those again.
+    """
 
-    def put(self, t: int, state: FlatState) -> None:
-        self.kept[t] = state
-
-    def take(self, t: int) -> FlatState:
-        return self.kept.pop(t)
-
-
-class OnHost(OnDevice):
-    """Every state in the host's memory, pinned where the device is a GPU; nothing grows on the device."""
+    def __init__(self, steps: int, *, on_host: bool = False) -> None:
+        self.steps, self.on_host = steps, on_host
+        self.stacks: list[Tensor] = []
 
     def put(self, t: int, state: FlatState) -> None:
-        self.device = state.theta.device
-        super().put(t, _each(state, self._to_host))
+        if not self.stacks:
+            self.first, self.example = t, state
+            self.stacks = [self._empty(value) for value in state.tensors()]
+        for stack, value in zip(self.stacks, state.tensors(), strict=True):
+            stack[t - self.first].copy_(value)
 
     def take(self, t: int) -> FlatState:
-        return _each(super().take(t), lambda v: v.to(self.device, non_blocking=True))
+        device = self.example.theta.device
+        return self.example.filled([stack[t - self.first].to(device) for stack in self.stacks])
 
-    def _to_host(self, value: Tensor) -> Tensor:
-        host = torch.empty(value.shape, dtype=value.dtype, pin_memory=value.is_cuda)
-        return host.copy_(value)
+    def _empty(self, value: Tensor) -> Tensor:
+        device = "cpu" if self.on_host else value.device
+        pinned = self.on_host and value.is_cuda
+        return torch.empty((self.steps, *value.shape), dtype=value.dtype, device=device, pin_memory=pinned)
 
 
 class Recomputed(States):
@@ -79,12 +78,4 @@ def make_states(offload: str, steps: int, advance: Advance) -> States:
     """By `engine.offload`: no, host or recompute."""
     if offload == "recompute":
         return Recomputed(steps, advance)
-    return OnHost() if offload == "host" else OnDevice()
-
-
-def _each(state: FlatState, move: Callable[[Tensor], Tensor]) -> FlatState:
-    return FlatState(
-        move(state.theta),
-        {k: move(v) for k, v in state.buffers.items()},
-        {k: move(v) for k, v in state.optimiser.items()},
-    )
+    return Stacked(steps, on_host=offload == "host")
