@@ -8,6 +8,7 @@ child's process id; `wait` for a child that is dead or dying, answered by its ex
 import importlib
 import os
 import pickle
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -19,9 +20,14 @@ from gtn_hpc.farm.serving import serve
 
 REQUEST_BYTES = 4096
 
+WARNINGS = (signal.SIGTERM, signal.SIGUSR2)
+"""Launchers send them to every process of a step; what they mean is decided above us, and children end by KILL."""
+
 
 def main(arguments: Sequence[str]) -> None:
     die_with(int(arguments[0]))
+    for number in WARNINGS:
+        signal.signal(number, signal.SIG_IGN)
     control = socket.socket(fileno=int(arguments[1]))
     sys.modules["mpi4py"] = None  # type: ignore[assignment]  # an import would kill the rank, so it is refused
     for module in arguments[2:]:

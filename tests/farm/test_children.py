@@ -209,3 +209,12 @@ def test_a_fair_share_is_part_of_what_is_free() -> None:
     assert one is not None
     assert four is not None
     assert 0 < four < one
+
+
+def test_a_launchers_warning_to_every_process_of_the_step_ends_no_child(nursery: Nursery) -> None:
+    with isolated(nursery).open(0) as do:
+        child = do(("pid", None))
+        for number in (signal.SIGUSR2, signal.SIGTERM):
+            for pid in (child, nursery._process.pid):
+                os.kill(pid, number)
+        assert do(("pid", None)) == child

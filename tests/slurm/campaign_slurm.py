@@ -124,3 +124,41 @@ def test_a_submitted_pipeline_with_an_array_runs_to_the_report(tmp_path, submitt
     assert (tmp_path / "tiny" / "report.html").is_file()
     with open_scores(tmp_path / "tiny" / "scores.h5") as tables:
         assert set(tables.scores["rank"]) == {0, 1}
+
+
+def search_of(place, budget):
+    """Settings of a search whose teacher is taught in this process."""
+    alone(place)
+    return (f"run.root={place}", f"search.budget={budget}", f"search.curriculum={place}/alone/tiny/curriculum.h5")
+
+
+def scored(run):
+    return sum(path.read_bytes().count(b'"kind":"score"') for path in (run / "journal").glob("*.jsonl"))
+
+
+def whole(run, budget):
+    """Every architecture is scored once, and none was held against for the warning."""
+    with open_scores(run / "scores.h5") as tables:
+        assert len(tables.scores) == len(set(tables.scores["key"])) == budget
+        assert set(tables.scores["status"]) == {"ok"}
+
+
+def test_a_search_over_mpi_that_slurm_warns_goes_on_after_a_requeue(slurm, tmp_path):
+    run, settings = tmp_path / "tiny", search_of(tmp_path, 300)
+    options = ("--nodes=2", "--ntasks-per-node=2", "--cpus-per-task=1", "--time=10")
+    job = slurm.submit("search.sbatch", TINY, *settings, options=options, place=tmp_path)
+    until(lambda: scored(run) > 5, "some scores")
+    slurm.run("scancel", "--batch", "--signal=USR2", job)
+    slurm.succeed(job, tmp_path, timeout=300)
+    assert slurm.show(job, "Restarts") == "1"
+    whole(run, 300)
+
+
+def test_a_submitted_search_whose_every_process_is_warned_goes_on(slurm, tmp_path, submitted):
+    run = tmp_path / "tiny"
+    (job,) = submitted(*search_of(tmp_path, 300), stage="search", minutes=10)
+    until(lambda: scored(run) > 5, "some scores")
+    slurm.run("scancel", "--signal=USR2", job.id)
+    assert job.result().state["search"]["architectures"] == 300
+    assert slurm.show(job.id, "Restarts") == "1"
+    whole(run, 300)
