@@ -237,6 +237,7 @@ def test_ctrl_c_ends_with_a_message_and_130(empty):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job of a shell ignores it
     )
     events = empty / "runs" / "small" / "events" / "train.jsonl"
     for _ in range(6000):
@@ -247,7 +248,10 @@ def test_ctrl_c_ends_with_a_message_and_130(empty):
         except subprocess.TimeoutExpired:
             continue
     os.kill(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert (process.returncode, out) == (130, "")
     assert "goes on from there" in err
     assert "Traceback" not in err
