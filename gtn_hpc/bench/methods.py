@@ -4,6 +4,7 @@ import importlib.util
 from dataclasses import dataclass
 
 from gtn_hpc.bench.rivals import Checkpointed, Plain, TorchOpt
+from gtn_hpc.core.errors import UsageError, nearest
 from gtn_hpc.inner.auto import make_adjoint
 from gtn_hpc.inner.engine import Engine
 from gtn_hpc.inner.keeping import GENERATOR, NOTHING
@@ -49,7 +50,11 @@ def make(method: Method) -> Engine:
             from gtn_hpc.inner.higher_engine import Higher
 
             return Higher()
-    adjoint = make_adjoint(method.name.removeprefix("trajectory/"))
+    family, _, adjoint_name = method.name.partition("/")
+    if family != "trajectory" or adjoint_name not in ADJOINTS:
+        valid = (*RIVALS, *(f"trajectory/{name}" for name in ADJOINTS))
+        raise UsageError(f"No method is called '{method.name}'.", remedy=nearest(method.name, valid))
+    adjoint = make_adjoint(adjoint_name)
     return Trajectory(adjoint, keep=GENERATOR if method.mode == "keep_generator" else NOTHING)
 
 

@@ -1,0 +1,70 @@
+"""gtn bench meta-step: its rivals compute the same gradient, its rows carry the promised keys."""
+
+import importlib.util
+import json
+
+import pytest
+import torch
+
+from gtn_hpc.bench import memory, meta_step
+from gtn_hpc.bench.methods import Method, make, parse
+from gtn_hpc.bench.workloads import WORKLOADS, draw_widths, make_problem
+from gtn_hpc.core.errors import UsageError
+from gtn_hpc.inner.higher_engine import Higher
+
+KEYS = {"method", "mode", "T", "time_vs_plain", "speed_vs_higher", "rel_error"}
+
+
+@pytest.mark.parametrize("name", ["torchopt", "checkpoint", "unrolled", "trajectory/kit"])
+def test_rivals_give_the_gradient_of_higher(name: str) -> None:
+    if importlib.util.find_spec(name.partition("/")[0]) is None and name == "torchopt":
+        pytest.skip("torchopt is not installed")
+    problem = make_problem(WORKLOADS["overhead"], 3, dtype=torch.float64)
+    expected = Higher()(problem.task, problem.teacher)
+    found = make(Method(name))(problem.task, problem.teacher)
+    assert found.loss == pytest.approx(expected.loss, rel=1e-12)
+    for key, gradient in expected.gradient.items():
+        torch.testing.assert_close(found.gradient[key], gradient, rtol=1e-8, atol=1e-10)
+
+
+def test_rows_have_the_promised_keys_and_the_report_is_json() -> None:
+    said: list[str] = []
+    methods = [Method("plain"), Method("higher"), Method("trajectory/kit", "keep_generator")]
+    report = meta_step.run("overhead", (1, 2), methods, repeats=1, memory=False, say=said.append)
+    assert json.loads(json.dumps(report)) == report
+    assert {"bench", "workload", "environment", "rows"} <= set(report)
+    assert all(set(row) >= KEYS for row in report["rows"])
+    assert [(row["method"], row["T"]) for row in report["rows"]] == [(m.name, t) for t in (1, 2) for m in methods]
+    assert all(row["speed_vs_higher"] == 1.0 for row in report["rows"] if row["method"] == "higher")
+    assert max(row["rel_error"] or 0.0 for row in report["rows"]) < 1e-9
+    assert said
+
+
+def test_drawn_widths_are_multiples_of_the_quantum_and_others_each_time() -> None:
+    import numpy as np
+
+    drawn = {draw_widths(WORKLOADS["w1"], 8, np.random.default_rng(seed)) for seed in range(20)}
+    assert len(drawn) > 5
+    assert all(width % 8 == 0 for widths in drawn for width in widths)
+    report = meta_step.run(
+        "overhead", (1,), [Method("higher"), Method("trajectory/auto")], repeats=1, random_widths=True, memory=False
+    )
+    assert [row["method"] for row in report["rows"]] == ["higher", "trajectory/auto"]
+
+
+def test_memory_is_measured_in_a_process_of_its_own() -> None:
+    added = memory.added_peak("overhead", parse("trajectory/reverse"), 2)
+    assert isinstance(added, float)
+    assert 0 <= added < 500
+    assert "exit code 1" in str(memory.added_peak("overhead", parse("trajectory/none"), 2))
+
+
+def test_a_method_that_is_not_there_is_a_row_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    report = meta_step.run("overhead", (1,), [Method("torchopt")], repeats=1, memory=False)
+    assert report["rows"] == [{"method": "torchopt", "mode": "flat", "T": 1, "skipped": "torchopt is not installed"}]
+
+
+def test_an_unknown_workload_is_an_error_with_the_valid_ones() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'mnist'"):
+        meta_step.run("mnits")
