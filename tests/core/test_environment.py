@@ -23,6 +23,15 @@ def test_slurm_is_recorded_without_credentials(monkeypatch):
     assert "secret" not in json.dumps(environment.describe())
 
 
+def test_modules_and_the_batch_script_are_recorded(monkeypatch):
+    monkeypatch.setenv("LOADEDMODULES", "gcc/12:openmpi/5")
+    monkeypatch.setenv("GTN_SBATCH", "#SBATCH --nodes=2")
+    found = environment.describe()
+    assert (found["modules"], found["sbatch"]) == (["gcc/12", "openmpi/5"], "#SBATCH --nodes=2")
+    monkeypatch.delenv("LOADEDMODULES")
+    assert environment.describe()["modules"] == []
+
+
 def test_without_git_there_is_no_revision(launch):
     import sys
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from slurm_jobs import LONG, TINY, TWO_NODES, alone, begun, digest, jobs_of, state_of, until
+from slurm_jobs import LONG, TINY, TWO_NODES, alone, begun, digest, examined, jobs_of, state_of, until
 
 from gtn_hpc.core.errors import ClusterError
 from gtn_hpc.core.rundir import RunDirectory
@@ -162,3 +162,9 @@ def test_a_submitted_search_whose_every_process_is_warned_goes_on(slurm, tmp_pat
     assert job.result().state["search"]["architectures"] == 300
     assert slurm.show(job.id, "Restarts") == "1"
     whole(run, 300)
+
+
+def test_two_ranks_on_one_gpu_are_seen(slurm, tmp_path):
+    ((_, found),) = examined(slurm, tmp_path, "--nodes=1", "--ntasks-per-node=2", "--gpus-per-node=1")
+    assert found["own GPU"]["status"] == "fail"
+    assert "GPU 0: ranks 0, 1" in found["own GPU"]["found"]

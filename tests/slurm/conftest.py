@@ -1,6 +1,5 @@
 """One Slurm of three virtual nodes for all tests of this directory, ended with them."""
 
-import atexit
 import os
 import shutil
 import socket
@@ -69,7 +68,8 @@ def slurm(tmp_path_factory):
             [SCRIPT, *arguments], env=environ, capture_output=True, text=True, timeout=90, check=False
         )
 
-    atexit.register(script, "down")
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.Popen([SCRIPT, "guard", str(os.getpid())], env=environ, start_new_session=True, **quiet)
     done = script("up", "-n", "3", *(["-a"] if ACCOUNTING else []))
     if done.returncode != 0:
         script("down")

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # A real Slurm on this host: N slurmd as virtual nodes with fake GPUs; no systemd, no cgroups. Needs root, slurm-wlm and munge.
 #   slurm_cluster.sh up [-n NODES] [-c CPUS] [-g GPUS] [-m MB] [-a]   -a: accounting (sacct), needs slurmdbd and mariadb-server
-#   slurm_cluster.sh down | env
+#   slurm_cluster.sh down | env | guard PID
 # After `up`: eval "$(slurm_cluster.sh env)". All files are below $SLURM_TEST_DIR, ports from $SLURM_TEST_PORT on; the names of the
 # nodes are in /etc/hosts until `down`.
-set -euo pipefail
+set -Eeuo pipefail
 directory=${SLURM_TEST_DIR:-/tmp/gtn-slurm}
 port=${SLURM_TEST_PORT:-28400}
 export SLURM_CONF=$directory/etc/slurm.conf
@@ -70,10 +70,9 @@ down() {
 
 accounting() { # a private database and slurmdbd
     local database=$directory/db
-    chown mysql "$database"
-    mariadb-install-db --no-defaults --user=mysql --datadir="$database/data" --skip-test-db \
+    mariadb-install-db --no-defaults --user=root --datadir="$database/data" --skip-test-db \
         --auth-root-authentication-method=normal >"$directory/log/mariadb.log" 2>&1
-    mariadbd --no-defaults --user=mysql --datadir="$database/data" --socket="$database/socket" --pid-file="$database/pid" \
+    mariadbd --no-defaults --user=root --datadir="$database/data" --socket="$database/socket" --pid-file="$database/pid" \
         --bind-address=127.0.0.1 --port=$((port + 3)) --skip-log-bin --innodb-flush-log-at-trx-commit=0 \
         --innodb-lock-wait-timeout=900 >>"$directory/log/mariadb.log" 2>&1 &
     echo $! >"$directory/run/mariadbd.pid"
@@ -173,6 +172,7 @@ up() {
     done
     [ "$nodes" -ge 2 ] || { echo "at least two nodes" >&2; exit 2; }
     down
+    trap 'tail -n 5 "$directory"/log/*.log >&2; down; exit 1' ERR
     mkdir -p "$directory"/{etc,run,log,state,spool,dev,munge,db}
     chmod 755 "$directory" "$directory"/*
     (umask 077 && dd if=/dev/urandom of="$directory/munge/key" bs=128 count=1 status=none)
@@ -192,7 +192,8 @@ up() {
     for name in $(names); do echo "127.0.0.1 $name $mark"; done >>/etc/hosts
     slurmctld -f "$SLURM_CONF" -c
     for name in $(names); do slurmd -f "$SLURM_CONF" -N "$name"; done
-    until_true 20 all_idle || { tail -n 5 "$directory"/log/*.log >&2; down; exit 1; }
+    until_true 20 all_idle
+    trap - ERR
     echo "up: $nodes nodes with $cpus CPUs and $gpus fake GPUs each"
 }
 
@@ -201,6 +202,10 @@ command=${1:-}
 case $command in
 up) up "$@" ;;
 down) down ;;
+guard) # PID: takes the cluster down when that process is gone, however it ended
+    while kill -0 "$1" 2>/dev/null; do sleep 1; done
+    down
+    ;;
 env) echo "export SLURM_CONF=$SLURM_CONF" ;;
 *) sed -n 2,6p "$0" && exit 2 ;;
 esac

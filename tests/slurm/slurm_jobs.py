@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,3 +115,14 @@ def alone(place, *overrides):
 
 def digest(run):
     return file.read(run / "curriculum.h5").digest
+
+
+DOCTOR = (sys.executable, "-m", "gtn_hpc", "doctor", "--json", "--root")
+
+
+def examined(slurm, place, *options):
+    """(host, check -> finding) of each node by `gtn doctor` under srun."""
+    told = slurm.run("srun", *options, "--cpus-per-task=1", *DOCTOR, place, check=False)
+    (line,) = [line for line in told.splitlines() if line.startswith('{"well"')]
+    nodes = json.loads(line)["nodes"]
+    return [(node["host"], {finding["check"]: finding for finding in node["findings"]}) for node in nodes]
