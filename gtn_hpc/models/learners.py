@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -53,6 +54,8 @@ class MaxPool(nn.Module):
     """2x2 windows; an odd last row or column is kept in a smaller window."""
 
     def forward(self, x: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            x = x.contiguous(memory_format=torch.channels_last)  # a CPU's max is some ten times as fast this way
         return F.max_pool2d(x, 2, ceil_mode=True)
 
 

@@ -49,7 +49,7 @@ def train(
 
 
 @torch.no_grad()
-def measure(learner: Learner, state: LearnerState, images: ImageSet, batch: int = 1024) -> Measurement:
+def measure(learner: Learner, state: LearnerState, images: ImageSet, batch: int = 256) -> Measurement:
     """Accuracy and loss on all of `images`; no sample's result depends on another's.
 
     Raises:
