@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from gtn_hpc.config.teaching import Inner, Teacher
 from gtn_hpc.core.errors import UsageError
 from gtn_hpc.core.records import Batch, ImageShape
-from gtn_hpc.curriculum.base import Curriculum, Order, index_plan
+from gtn_hpc.curriculum.base import Curriculum, Order, Show, index_plan
 from gtn_hpc.curriculum.labels import Labels
 from gtn_hpc.curriculum.schedule import Schedule, make_schedule
 from gtn_hpc.models.generator import AMPLITUDE, Generator
@@ -39,12 +39,20 @@ class Generated(Curriculum):
     def reset(self, generator: torch.Generator) -> None:
         self.latents.normal_(generator=generator)
 
-    def plan(self, generator: torch.Generator) -> Callable[[int], Batch]:
+    def plan(self, generator: torch.Generator) -> Show:
         index = index_plan(self.order, self.steps, self.batch, generator, self.latents.device)
-        return lambda t: self.show(index[t])
+        return lambda steps: self.make(index[steps.start : steps.stop], self.latents)
 
     def show(self, index: Tensor) -> Batch:
-        return Batch(self.generator(self.latents[index], self.labels.one_hot(index)), self.labels(index))
+        """The images of `index` [B] as one batch."""
+        return self.make(index[None], self.latents)[0]
+
+    def make(self, index: Tensor, latents: Tensor) -> list[Batch]:
+        """The batches of `index` [S, B]; batch norm sees each of them alone."""
+        flat, (steps, size) = index.flatten(), index.shape
+        x = self.generator(latents[flat], self.labels.one_hot(flat), batches=steps)
+        y = self.labels(flat)
+        return [Batch(x, y)] if steps == 1 else list(map(Batch, x.split(size), y.split(size)))
 
 
 class Noise(Generated):
@@ -54,10 +62,10 @@ class Noise(Generated):
         super().__init__(section, schedule, image, classes, order="fixed", learned=False)
         self.order = "batches"
 
-    def plan(self, generator: torch.Generator) -> Callable[[int], Batch]:
+    def plan(self, generator: torch.Generator) -> Show:
         latents = torch.empty_like(self.latents, device="cpu").normal_(generator=generator).to(self.latents.device)
         index = torch.arange(len(latents), device=latents.device).reshape(self.steps, self.batch)
-        return lambda t: Batch(self.generator(latents[index[t]], self.labels.one_hot(index[t])), self.labels(index[t]))
+        return lambda steps: self.make(index[steps.start : steps.stop], latents)
 
 
 class DistilledPixels(Curriculum):
@@ -73,9 +81,9 @@ class DistilledPixels(Curriculum):
     def reset(self, generator: torch.Generator) -> None:
         self.pixels.normal_(0.0, AMPLITUDE / 2, generator=generator)
 
-    def plan(self, generator: torch.Generator) -> Callable[[int], Batch]:
+    def plan(self, generator: torch.Generator) -> Show:
         index = index_plan(self.order, self.steps, self.batch, generator, self.pixels.device)
-        return lambda t: Batch(self.pixels[index[t]], self.labels(index[t]))
+        return lambda steps: [Batch(self.pixels[index[t]], self.labels(index[t])) for t in steps]
 
 
 class RealData(Curriculum):
@@ -85,9 +93,9 @@ class RealData(Curriculum):
         super().__init__(schedule, section.curriculum.steps, section.curriculum.batch, "batches")
         self.real = real
 
-    def plan(self, generator: torch.Generator) -> Callable[[int], Batch]:
+    def plan(self, generator: torch.Generator) -> Show:
         batches = [self.real(self.batch, generator) for _ in range(self.steps)]
-        return lambda t: batches[t]
+        return lambda steps: batches[steps.start : steps.stop]
 
 
 def make_curriculum(

@@ -4,7 +4,7 @@ Shapes: T steps, B images a step, N = T B images in all, Z latent size, K classe
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from gtn_hpc.core.records import Batch, Hyper
 from gtn_hpc.curriculum.schedule import Schedule
+
+Show = Callable[[range], Sequence[Batch]]
+"""The batches of some consecutive steps."""
 
 Order = Literal["fixed", "batches", "all"]
 """How a pass goes through the images: as they stand, batches shuffled, or images shuffled over all batches."""
@@ -27,14 +30,19 @@ class Episode:
 
     steps: int
     first: int
-    show: Callable[[int], Batch]
+    show: Show
     schedule: Schedule
 
     def batch(self, t: int) -> Batch:
-        return self.show(self.first + t)
+        return self.show(range(self.first + t, self.first + t + 1))[0]
 
     def hyper(self, t: int) -> Hyper:
         return self.schedule(self.first + t)
+
+    def together(self, steps: range) -> list[tuple[Batch, Hyper]]:
+        """Several consecutive steps, made at once: each is its `batch` and `hyper` up to rounding."""
+        steps = range(self.first + steps.start, self.first + steps.stop)
+        return list(zip(self.show(steps), self.schedule.several(steps), strict=True))
 
 
 class Curriculum(nn.Module, ABC):
@@ -53,8 +61,8 @@ class Curriculum(nn.Module, ABC):
         return Episode(length, self.steps - length, self.plan(generator), self.schedule)
 
     @abstractmethod
-    def plan(self, generator: torch.Generator) -> Callable[[int], Batch]:
-        """Draws all that is random in a pass; the function that it returns shows step t."""
+    def plan(self, generator: torch.Generator) -> Show:
+        """Draws all that is random in a pass; the function that it returns shows some of its steps."""
 
 
 def index_plan(order: Order, steps: int, batch: int, generator: torch.Generator, device: torch.device) -> Tensor:

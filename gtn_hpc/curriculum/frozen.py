@@ -1,13 +1,12 @@
 """A curriculum as plain tensors: what a file holds and what learners are trained on after meta-training."""
 
 import hashlib
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from gtn_hpc.core.records import Batch
-from gtn_hpc.curriculum.base import Curriculum, Order, index_plan
+from gtn_hpc.curriculum.base import Curriculum, Order, Show, index_plan
 from gtn_hpc.curriculum.schedule import FixedSchedule
 
 
@@ -22,12 +21,12 @@ class Frozen(Curriculum):
         self.register_buffer("x", x)
         self.register_buffer("y", y)
 
-    def plan(self, generator: torch.Generator) -> Callable[[int], Batch]:
+    def plan(self, generator: torch.Generator) -> Show:
         if self.order == "fixed":
-            return lambda t: Batch(self.x[t], self.y[t])
+            return lambda steps: [Batch(self.x[t], self.y[t]) for t in steps]
         index = index_plan(self.order, self.steps, self.batch, generator, self.x.device)
         x, y = self.x.flatten(0, 1), self.y.flatten(0, 1)
-        return lambda t: Batch(x[index[t]], y[index[t]])
+        return lambda steps: [Batch(x[index[t]], y[index[t]]) for t in steps]
 
     def digest(self) -> str:
         """SHA-256 (hex) of order, shapes and float32 values."""

@@ -21,6 +21,11 @@ class Schedule(nn.Module, ABC):
         lr, momentum = self.table()
         return Hyper(lr[t], momentum[t])
 
+    def several(self, steps: range) -> list[Hyper]:
+        """Of consecutive steps."""
+        lr, momentum = (values[steps.start : steps.stop].unbind() for values in self.table())
+        return list(map(Hyper, lr, momentum))
+
 
 class FixedSchedule(Schedule):
     """Rate [T] and momentum [T] as given."""

@@ -30,9 +30,9 @@ class Step:
         """x, y, lr, momentum."""
         return (*self.batch, *self.hyper)
 
-    def detached(self) -> "Step":
-        """The same values as new leaves, which require grad where the originals do."""
-        x, y, lr, momentum = (v.detach().requires_grad_(v.requires_grad) for v in self.inputs())
+    def detached(self, *, leaves: bool = True) -> "Step":
+        """The same values without a graph; `leaves` require grad where the originals do."""
+        x, y, lr, momentum = (v.detach().requires_grad_(leaves and v.requires_grad) for v in self.inputs())
         return Step(self.t, Batch(x, y), Hyper(lr, momentum))
 
 

@@ -1,6 +1,6 @@
 """Do all ways to the meta-gradient agree, part by part, with each other and with finite differences?"""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from gtn_hpc.inner.finite import central_difference
 from gtn_hpc.inner.higher_engine import Higher
 from gtn_hpc.inner.keeping import GENERATOR
 from gtn_hpc.inner.optimisers import Tensors
+from gtn_hpc.inner.showing import show
 from gtn_hpc.inner.trajectory import Trajectory
 from gtn_hpc.inner.unrolled import Unrolled
 from gtn_hpc.meta.place import Place
@@ -152,6 +153,10 @@ class Doubled:
     def hyper(self, t: int) -> Hyper:
         lr, momentum = self.episode.hyper(t)
         return Hyper(lr.double(), momentum.double())
+
+    def together(self, steps: range) -> Sequence[tuple[Batch, Hyper]]:
+        shown = show(self.episode, steps)
+        return [(_double(s.batch), Hyper(s.hyper.lr.double(), s.hyper.momentum.double())) for s in shown]
 
 
 def in_float64(task: Task) -> Task:

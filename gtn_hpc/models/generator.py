@@ -25,8 +25,14 @@ class SyntheticBatchNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(features))
         self.bias = nn.Parameter(torch.zeros(features))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.batch_norm(x, None, None, self.weight, self.bias, training=True)
+    def forward(self, x: Tensor, batches: int = 1) -> Tensor:
+        """`x` holds the images of `batches` equal batches, one after another; each is normalised alone."""
+        if batches == 1:
+            return F.batch_norm(x, None, None, self.weight, self.bias, training=True)
+        # as channels of its own, for that is what batch norm keeps apart
+        apart = x.unflatten(0, (batches, -1)).transpose(0, 1).flatten(1, 2)
+        y = F.batch_norm(apart, None, None, self.weight.repeat(batches), self.bias.repeat(batches), training=True)
+        return y.unflatten(1, (batches, -1)).transpose(0, 1).flatten(0, 1)
 
 
 class Generator(nn.Module):
@@ -50,13 +56,14 @@ class Generator(nn.Module):
         self.norm1, self.norm2 = SyntheticBatchNorm(section.hidden), SyntheticBatchNorm(first)
         self.norm3 = SyntheticBatchNorm(second)
 
-    def forward(self, latent: Tensor, label: Tensor) -> Tensor:
+    def forward(self, latent: Tensor, label: Tensor, batches: int = 1) -> Tensor:
+        """With `batches` > 1 as if as many equal batches were made one by one."""
         x = torch.cat([latent, label], dim=1)
-        x = F.leaky_relu(self.norm1(self.fc1(x)), SLOPE)
+        x = F.leaky_relu(self.norm1(self.fc1(x), batches), SLOPE)
         channels, height, width = self.base
         x = self.fc2(x).reshape(-1, height, width, channels).permute(0, 3, 1, 2)
-        x = F.leaky_relu(self.norm2(x), SLOPE)
-        x = F.leaky_relu(self.norm3(double_and_convolve(x, self.conv1)), SLOPE)
+        x = F.leaky_relu(self.norm2(x, batches), SLOPE)
+        x = F.leaky_relu(self.norm3(double_and_convolve(x, self.conv1), batches), SLOPE)
         x = double_and_convolve(x, self.conv2)[:, :, : self.image.height, : self.image.width]
         return AMPLITUDE * torch.tanh(x)
 

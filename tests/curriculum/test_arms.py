@@ -65,6 +65,15 @@ def test_a_step_can_be_shown_again(arm):
     assert torch.equal(episode.batch(2).y, last.y)
 
 
+@pytest.mark.parametrize("arm", ARMS)
+def test_steps_shown_together_are_the_steps_shown_alone(arm):
+    episode = curriculum(arm).double().episode(seeded(), steps=2)
+    for t, (batch, hyper) in enumerate(episode.together(range(2))):
+        torch.testing.assert_close(batch.x, episode.batch(t).x, rtol=1e-12, atol=1e-12)
+        assert torch.equal(batch.y, episode.batch(t).y)
+        assert hyper == episode.hyper(t)
+
+
 @pytest.mark.parametrize("arm", ["full", "fixed_latents", "distilled_pixels"])
 def test_a_fixed_order_is_the_same_in_every_pass(arm):
     made = curriculum(arm)

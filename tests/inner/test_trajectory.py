@@ -47,6 +47,29 @@ def test_exact_whatever_is_kept(options: dict[str, object], optimiser: str) -> N
     assert worst(found, expected) < 1e-10
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"keep": GENERATOR}, {"keep": Keep(3, 2)}, {"offload": "recompute"}, {"window": 4}]
+)
+def test_steps_are_shown_in_groups_that_change_nothing(
+    options: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[range] = []
+    teacher = make_teacher(5)
+    task = make_task(make_learner("conv2-fc", dropout=0.5), teacher, every=2)
+    show = task.episode.show
+    watched = replace(task, episode=replace(task.episode, show=lambda steps: [asked.append(steps), show(steps)][1]))
+    monkeypatch.setattr("gtn_hpc.inner.showing.TOGETHER", 0)
+    alone = Trajectory(Reverse(), **options)(watched, parameters(teacher))
+    assert {len(steps) for steps in asked} == {1}
+    asked.clear()
+    monkeypatch.setattr("gtn_hpc.inner.trajectory.group_size", lambda episode, size: 2)
+    together = Trajectory(Reverse(), **options)(watched, parameters(teacher))
+    assert {(steps.start, steps.stop) for steps in asked[1:]} == {(0, 2), (2, 4), (4, 5)}
+    assert together.losses == pytest.approx(alone.losses, rel=1e-12)
+    for name in ("generator", "latents", "labels", "schedule"):
+        assert relative_error(part(together.gradient, name), part(alone.gradient, name)) < 1e-10, name
+
+
 @dataclass(frozen=True)
 class Later:
     """The steps of an episode from `first` on."""
@@ -117,7 +140,7 @@ def test_fixed_rates_and_hard_labels_get_no_cotangent() -> None:
     teacher = make_teacher(2)
     task = make_task(make_learner(), teacher)
     hard = [Batch(task.episode.batch(t).x.detach(), torch.tensor([0, 1, 2, 0])) for t in range(2)]
-    episode = replace(task.episode, show=lambda t: hard[t])
+    episode = replace(task.episode, show=lambda steps: [hard[t] for t in steps])
     task = replace(task, episode=episode)
     expected = Unrolled()(task, parameters(teacher), wrt_initial=True)
     found = Trajectory(Reverse())(task, parameters(teacher), wrt_initial=True)
