@@ -32,12 +32,13 @@ def run(
     random_widths: bool = False,
     quantum: int = 8,
     memory: bool = True,
+    error: bool = True,
     say: Say = print,
 ) -> dict[str, Any]:
     """Times every method at every T, interleaved, in one thread; returns the report of design.md.
 
     `random_widths` draws another learner for each repeat, as meta-training does; traces are then part of the time.
-    `memory` measures each method and T in a process of its own.
+    `memory` measures each method and T in a process of its own, `error` each method in float64.
 
     Raises:
         UsageError: the workload is unknown.
@@ -47,7 +48,7 @@ def run(
     torch.set_num_threads(1)
     able = [m for m in methods if why_not(m) is None]
     rows = [_skipped(m, t, str(why_not(m))) for m in methods if m not in able for t in steps]
-    errors = {} if random_widths else _errors(WORKLOADS[workload], able)
+    errors = {} if random_widths or not error else _errors(WORKLOADS[workload], able)
     for t in steps:
         for method, times in _times(WORKLOADS[workload], t, able, repeats, random_widths, quantum, say).items():
             rows.append({"method": method.name, "mode": method.mode, "T": t, **times, "rel_error": errors.get(method)})

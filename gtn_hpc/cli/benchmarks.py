@@ -33,6 +33,9 @@ def meta_step(
     random_widths: Annotated[bool, typer.Option("--random-widths", help="A new learner for each measurement.")] = False,
     quantum: Annotated[int, typer.Option(min=1, help="Drawn widths are multiples of this.")] = 8,
     memory: Annotated[bool, typer.Option(help="Measure memory too, each cell in a process of its own.")] = True,
+    error: Annotated[
+        bool, typer.Option(help="Compare gradients in float64 with those of the whole graph, at T=3.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Time, memory and error of one meta-gradient, method beside method. The last line of stdout is JSON.
@@ -48,6 +51,7 @@ def meta_step(
         random_widths=random_widths,
         quantum=quantum,
         memory=memory,
+        error=error,
         say=console.note,
     )
     _end(report, as_json)
