@@ -42,11 +42,14 @@ def run(rows: int = 1_000_000, rival_rows: int = 300, *, say: Callable[[str], ob
 
 
 def _append(directory: Path, rows: int, group: int) -> Row:
+    """Counts the time in `append`; the rows are made before it."""
+    seconds = 0.0
     with Journal(directory) as journal:
-        began = time.perf_counter()
         for start in range(0, rows, group):
-            journal.append(_scores(start, min(start + group, rows)))
-        seconds = time.perf_counter() - began
+            made = _scores(start, min(start + group, rows))
+            began = time.perf_counter()
+            journal.append(made)
+            seconds += time.perf_counter() - began
     return {"rows": rows, "rows_per_s": round(rows / seconds)}
 
 

@@ -51,7 +51,7 @@ def train_winners(settings: "Config", run: RunDirectory) -> "list[FinalRow]":
     from gtn_hpc.final.stage import Watch, run_final
 
     epochs = settings.final.epochs
-    with Meter("training", settings.final.top_k * epochs) as meter, stoppable(run, "final") as stop:
+    with Meter("training", settings.final.top_k * epochs) as meter, stoppable(run, "final", settings) as stop:
 
         def epoch(winner: "Winner", done: int, accuracy: float) -> None:
             meter.reach((winner.place - 1) * epochs + done, f"winner {winner.place}: {100 * accuracy:.1f} %")

@@ -60,7 +60,7 @@ def score_all(settings: "Config", run: RunDirectory) -> "SearchReport":
     from gtn_hpc.search.watch import Watch
 
     curriculum = curriculum_for(settings, run)
-    with Meter("scoring", settings.search.budget) as meter, stoppable(run, "search") as stop:
+    with Meter("scoring", settings.search.budget) as meter, stoppable(run, "search", settings) as stop:
         outcome, truth = watching(meter, settings.search.budget)
         return run_search(settings, run, curriculum, Watch(outcome, truth, lambda: bool(stop)))
 
@@ -75,7 +75,7 @@ def score_shard(settings: "Config") -> None:
     run = RunDirectory(Path(settings.run.root) / settings.run.name)
     if shard.index == 0:
         run = claim(settings, "search")
-    with crashes_go_to(run.path), stoppable(run, "search") as stop:
+    with crashes_go_to(run.path), stoppable(run, "search", settings) as stop:
         scored = search_shard(settings, run, curriculum_for(settings, run), Watch(stop=lambda: bool(stop)))
     console.say(f"Shard {shard.index} of {shard.count}: {scored} evaluations. Scores: {run.scores}")
 
@@ -87,7 +87,7 @@ def score_shared(settings: "Config") -> None:
     from gtn_hpc.search.watch import Watch
 
     run = claim(settings, "search")
-    with crashes_go_to(run.path), stoppable(run, "search") as stop:
+    with crashes_go_to(run.path), stoppable(run, "search", settings) as stop:
         scored = search_shared(settings, run, curriculum_for(settings, run), Watch(stop=lambda: bool(stop)))
     console.say(f"This job: {scored} evaluations. Scores: {run.scores}")
 

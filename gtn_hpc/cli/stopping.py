@@ -1,5 +1,6 @@
 """Signals during a stage: finish what is begun, say so in state.json, exit 75."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,15 +11,18 @@ from gtn_hpc.core.rundir import RunDirectory
 
 if TYPE_CHECKING:
     from gtn_hpc.checkpoint import StopFlag
+    from gtn_hpc.config import Config
 
 
 @contextmanager
-def stoppable(run: RunDirectory, stage: str) -> "Iterator[StopFlag]":
-    """A flag that signals set; when the stage ends by it, `state.json` says wants_requeue."""
+def stoppable(run: RunDirectory, stage: str, settings: "Config") -> "Iterator[StopFlag]":
+    """A flag that signals and the deadline set; when the stage ends by it, `state.json` says wants_requeue."""
     from gtn_hpc.checkpoint import StopFlag
+    from gtn_hpc.cluster.deadline import deadline_of
 
     try:
-        with StopFlag() as stop:
+        deadline = deadline_of(settings.run, os.environ)
+        with StopFlag(deadline=None if deadline is None else deadline.end) as stop:
             yield stop
     except Requeue:
         run.update_state(stage, wants_requeue=True)

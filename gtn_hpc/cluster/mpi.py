@@ -11,6 +11,9 @@ Value = TypeVar("Value")
 TICK = 0.005
 """Seconds between two looks at whether all ranks have come."""
 
+TAG = 5
+"""Of messages between a pool and its workers."""
+
 REMEDY = "Install mpi4py for the MPI whose mpiexec starts the run (`gtn doctor` tries it), or start with torchrun."
 
 
@@ -54,15 +57,57 @@ def _meet(communicator: Any) -> None:
         time.sleep(TICK)
 
 
-def executor(expected: int) -> Any:
-    """A context manager: on rank 0 a `concurrent.futures.Executor` over the other ranks.
+class Nap:
+    """Waits between two looks: not at all at first, then twice as long each time, at most `longest` seconds."""
 
-    On those it gives None, once rank 0 has left its own; until then they do what they are sent, in their main thread.
+    def __init__(self, longest: float = 1e-3) -> None:
+        self._longest, self._next = longest, 0.0
+
+    def __call__(self) -> None:
+        time.sleep(self._next)
+        self._next = min(self._longest, max(1e-6, 2 * self._next))
+
+    def reset(self) -> None:
+        self._next = 0.0
+
+
+class Post:
+    """Pickled messages between ranks, without the busy waiting of MPI's own calls. One thread of a rank at a time.
+
+    Raises:
+        ClusterError: MPI was started for the main thread only.
     """
-    communicator = world(expected)
-    from mpi4py.futures import MPICommExecutor
 
-    return MPICommExecutor(communicator, root=0)
+    def __init__(self, expected: int) -> None:
+        self._communicator = world(expected)
+        from mpi4py import MPI
+
+        if MPI.Query_thread() < MPI.THREAD_SERIALIZED:
+            raise ClusterError("This MPI allows one thread only.", remedy="Unset MPI4PY_RC_THREADS and start again.")
+        self._any, self._status, self._sent = MPI.ANY_SOURCE, MPI.Status(), list[Any]()
+
+    def send(self, value: Any, rank: int) -> None:
+        """Returns at once, also where `rank` is busy and the message large."""
+        self._sent = [request for request in self._sent if not request.Test()]
+        self._sent.append(self._communicator.isend(value, rank, TAG))
+
+    def look(self) -> tuple[int, Any] | None:
+        """The rank and message that came first, or None where none is there."""
+        message = self._communicator.improbe(self._any, TAG, self._status)
+        return None if message is None else (self._status.Get_source(), message.recv())
+
+    def wait(self) -> Any:
+        """The next message."""
+        nap = Nap()
+        while (found := self.look()) is None:
+            nap()
+        return found[1]
+
+    def flush(self) -> None:
+        """Returns when all that was sent has left."""
+        nap = Nap()
+        while not all(request.Test() for request in self._sent):
+            nap()
 
 
 def abort(code: int) -> None:

@@ -53,5 +53,14 @@ def port(job: int, step: int) -> int:
 
 def job_end(environ: Mapping[str, str]) -> float | None:
     """When the time limit of this job ends it (Unix time); None outside Slurm and in releases that do not tell."""
-    end = environ.get("SLURM_JOB_END_TIME", "")
-    return float(end) if end.isdecimal() else None
+    return _time("SLURM_JOB_END_TIME", environ)
+
+
+def job_start(environ: Mapping[str, str]) -> float | None:
+    """When this job began (Unix time); None outside Slurm and in releases that do not tell."""
+    return _time("SLURM_JOB_START_TIME", environ)
+
+
+def _time(name: str, environ: Mapping[str, str]) -> float | None:
+    value = environ.get(name, "")
+    return float(value) if value.isdecimal() else None

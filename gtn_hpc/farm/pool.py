@@ -29,6 +29,11 @@ class Pool(ABC, Generic[Task, Result]):
 
     workers: int
 
+    @property
+    def ahead(self) -> int:
+        """How many tasks beyond `workers` it is worth to have waiting: none, unless tasks are very short."""
+        return 0
+
     @abstractmethod
     def submit(self, task: Task) -> "Future[Result]":
         """Gives a task to a worker that is free, or to the first that will be."""
@@ -47,7 +52,7 @@ def results(pool: Pool[Task, Result], tasks: Iterable[Task]) -> Iterator[Result]
     """The results of `tasks` as they come; a task is taken from the iterable when a worker is free for it."""
     waiting, running = iter(tasks), set[Future[Result]]()
     while True:
-        running.update(pool.submit(task) for task in islice(waiting, pool.workers - len(running)))
+        running.update(pool.submit(task) for task in islice(waiting, max(0, pool.workers + pool.ahead - len(running))))
         if not running:
             return
         done, running = wait(running, return_when=FIRST_COMPLETED)

@@ -28,6 +28,11 @@ class Reply:
     value: Any = None
     error: Exception | None = None
 
+    @classmethod
+    def unpacked(cls, content: bytes) -> "Reply":
+        reply: Reply = pickle.loads(content)
+        return reply
+
 
 def serve(connection: Connection) -> None:
     """Returns when the parent has closed its end."""
@@ -38,14 +43,14 @@ def serve(connection: Connection) -> None:
             connection.send(Reply())
             while True:
                 task = connection.recv()
-                _send(connection, _reply(do, task))
+                connection.send_bytes(packed(reply_to(do, task)))
     except EOFError:
         return
     except Exception as error:
-        _send(connection, Reply(error=error))
+        connection.send_bytes(packed(Reply(error=error)))
 
 
-def _reply(do: Any, task: Any) -> Reply:
+def reply_to(do: Any, task: Any) -> Reply:
     try:
         return Reply(do(task))
     except Exception as error:
@@ -53,13 +58,14 @@ def _reply(do: Any, task: Any) -> Reply:
         return Reply(error=error)
 
 
-def _send(connection: Connection, reply: Reply) -> None:
+def packed(reply: Reply) -> bytes:
+    """The reply as bytes that can be read again; what cannot be becomes an error in words."""
     try:
         content = pickle.dumps(reply)
         pickle.loads(content)
     except Exception:
         content = pickle.dumps(Reply(error=RuntimeError(f"{type(reply.error).__name__}: {reply.error}")))
-    connection.send_bytes(content)
+    return content
 
 
 def _limit(bytes_: int | None) -> None:

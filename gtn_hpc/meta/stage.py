@@ -1,7 +1,6 @@
 """`gtn train`: from a configuration to a curriculum file, resuming what was begun."""
 
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,9 +8,9 @@ import numpy as np
 import torch
 
 from gtn_hpc.checkpoint import StopFlag
-from gtn_hpc.cluster import slurm
 from gtn_hpc.cluster.communicator import Communicator
 from gtn_hpc.cluster.connect import Connection
+from gtn_hpc.cluster.deadline import deadline_of
 from gtn_hpc.config import Config
 from gtn_hpc.config.claim import claim
 from gtn_hpc.core.errors import Requeue, StorageError
@@ -51,7 +50,8 @@ def train(config: Config, connection: Connection, observers: Sequence[Observer] 
     """
     torch.set_num_threads(config.run.threads)
     communicator = connection.communicator
-    with StopFlag(deadline=_deadline(config)) as stop:
+    deadline = deadline_of(config.run, os.environ)
+    with StopFlag(deadline=None if deadline is None else deadline.end) as stop:
         run = first_does(communicator, lambda: claim(config, "train"))
         room = prepare(config, connection.device)
         outer = Outer(room.teacher, config.meta)
@@ -64,13 +64,6 @@ def train(config: Config, connection: Connection, observers: Sequence[Observer] 
                 remedy="Start the same command again: it goes on from there.",
             )
         return session.finish(stop)
-
-
-def _deadline(config: Config) -> float | None:
-    """The sooner of `run.deadline` from now and `run.margin` before the end of a Slurm job, in Unix time."""
-    own, job = config.run.deadline, slurm.job_end(os.environ)
-    times = [time.time() + own] if own is not None else []
-    return min([*times, job - config.run.margin] if job is not None else times, default=None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from gtn_hpc import storage
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import files, tables
+from gtn_hpc.scores.columnar import from_bodies
 from gtn_hpc.scores.lines import Damage, Position
 from gtn_hpc.scores.replay import JournalReader
 from gtn_hpc.scores.schema import SCHEMA, VERSION
@@ -88,10 +89,10 @@ def _advance(run: RunDirectory, before: Folded) -> tuple[Folded, int]:
     reader = JournalReader(run.journal, before.positions)
     parts, damage, read = [before.tables], list(before.damage), 0
     for piece in reader.pieces():
-        parts.append(tables.from_rows(piece.rows))
+        parts += from_bodies(piece.file, piece.bodies)
         damage.extend(piece.damage)
-        read += len(piece.rows)
-    combined = tables.combine(parts) if len(parts) > 1 else before.tables
+        read += len(piece.bodies)
+    combined = tables.use_up(parts) if len(parts) > 1 else before.tables
     return Folded(combined, reader.positions, damage), read
 
 

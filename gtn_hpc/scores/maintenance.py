@@ -12,6 +12,7 @@ from gtn_hpc.core.atomic import fsync_directory, replacing
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import comparing, files, folding, tables
+from gtn_hpc.scores.columnar import from_bodies
 from gtn_hpc.scores.folding import Conflict, Folded
 from gtn_hpc.scores.journal import is_held, new_path
 from gtn_hpc.scores.lines import Damage, read_blocks, wrap
@@ -53,10 +54,11 @@ def fsck(run: RunDirectory) -> Check:
     reader = JournalReader(run.journal)
     parts, damage, found = [tables.empty()], [], Counter[str]()
     for piece in reader.pieces():
-        parts.append(tables.from_rows(piece.rows))
+        made = from_bodies(piece.file, piece.bodies)
+        found.update({name: sum(tables.length(part[name]) for part in made) for name in KIND_TABLE.values()})
+        parts += made
         damage.extend(piece.damage)
-        found.update(KIND_TABLE[row["kind"]] for row in piece.rows)
-    folded = Folded(tables.combine(parts), reader.positions, damage)
+    folded = Folded(tables.use_up(parts), reader.positions, damage)
     report = folding.report(folded, found.total(), written=False)
     return Check(
         journals=len(reader.positions),

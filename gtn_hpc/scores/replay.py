@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,16 @@ class Journals:
 
 @dataclass(frozen=True)
 class Piece:
-    """Some rows of one journal as plain dictionaries, and what was damaged among them."""
+    """The texts of some rows of one journal, and what was damaged among them."""
 
-    rows: list[dict[str, Any]]
+    file: str
+    bodies: list[bytes]
     damage: list[Damage]
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """Plain dictionaries of this version. Raises StorageError for rows of a newer one."""
+        return parse(self.file, self.bodies)
 
 
 class JournalReader:
@@ -68,7 +75,7 @@ class JournalReader:
             for block in read_blocks(path, self._position(path)):
                 self.positions[path.name] = block.end
                 unfinished = any(damage.kind == "torn" for damage in block.damage) and is_held(path)
-                yield Piece(parse(path.name, block.bodies), [] if unfinished else block.damage)
+                yield Piece(path.name, block.bodies, [] if unfinished else block.damage)
         except PermissionError as error:
             raise StorageError(f"{path} cannot be read: {error.strerror}.", remedy="Mend its permissions.") from error
 

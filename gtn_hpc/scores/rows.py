@@ -153,16 +153,21 @@ def _text(value: str) -> str:
 PLAIN: dict[type, Any] = {float: _float, int: int, str: _text}
 
 
+MAKERS = {name: [(field, PLAIN[kind]) for field, kind in scalars.items()] for name, scalars in SCALARS.items()}
+"""By kind, each field and what makes its value plain."""
+
+
 def to_plain(row: Row) -> dict[str, Any]:
     """JSON-able fields and the `kind`; NaN becomes null, infinities the strings inf and -inf, empty mappings go."""
     name = NAMES[type(row)]
-    plain = {field: PLAIN[kind](getattr(row, field)) for field, kind in SCALARS[name].items()}
+    plain = {field: make(getattr(row, field)) for field, make in MAKERS[name]}
     if "detail" in plain:
         plain["detail"] = plain["detail"][-DETAIL_LENGTH:]
     for mapping in ("curve", "extra"):
         if values := getattr(row, mapping, None):
             plain[mapping] = {str(point): _float(value) for point, value in values.items()}
-    _require_free_names(name, plain.get("extra", {}))
+    if "extra" in plain:
+        _require_free_names(name, plain["extra"])
     return {"kind": name, **plain}
 
 

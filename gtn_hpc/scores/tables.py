@@ -75,11 +75,16 @@ def conform(table: Table, columns: Mapping[str, Any], rows: int) -> Columns:
 
 def combine(parts: Sequence[Tables]) -> Tables:
     """One row an identity, sorted by it. Cost: a sort; a second on a million rows."""
-    joined = {name: _concatenate(TABLES[name], [part[name] for part in parts]) for name in TABLES}
-    rejected = [joined.pop("conflicts")]
+    return use_up([{name: dict(columns) for name, columns in part.items()} for part in parts])
+
+
+def use_up(parts: Sequence[Tables]) -> Tables:
+    """As `combine`, but takes the columns out of `parts` one by one, so that less memory is held at a time."""
+    rejected = [_concatenate(TABLES["conflicts"], [part.pop("conflicts") for part in parts])]
     combined = {}
-    for name, columns in joined.items():
-        combined[name], conflicts = _deduplicate(TABLES[name], columns)
+    for name in [name for name in TABLES if name != "conflicts"]:
+        joined = _concatenate(TABLES[name], [part.pop(name) for part in parts])
+        combined[name], conflicts = _deduplicate(TABLES[name], joined)
         rejected.append(_columns(TABLES["conflicts"], conflicts))
     combined["conflicts"] = _outvoted(combined, _concatenate(TABLES["conflicts"], rejected))
     _join_history(combined)
@@ -88,13 +93,13 @@ def combine(parts: Sequence[Tables]) -> Tables:
 
 def _concatenate(table: Table, parts: Sequence[Columns]) -> Columns:
     names = [*table.columns, *sorted({name for part in parts for name in part} - set(table.columns))]
-    return {name: np.concatenate([_column(table, part, name) for part in parts]) for name in names}
+    sized = [(part, length(part)) for part in parts]
+    return {name: np.concatenate([_column(table, part, rows, name) for part, rows in sized]) for name in names}
 
 
-def _column(table: Table, columns: Columns, name: str) -> Array:
-    if name in columns:
-        return columns[name]
-    return np.full(length(columns), DEFAULTS[table.columns.get(name, float)])
+def _column(table: Table, columns: Columns, rows: int, name: str) -> Array:
+    """Taken out of `columns`."""
+    return columns.pop(name) if name in columns else np.full(rows, DEFAULTS[table.columns.get(name, float)])
 
 
 def take(columns: Columns, rows: Array) -> Columns:
@@ -102,7 +107,9 @@ def take(columns: Columns, rows: Array) -> Columns:
 
 
 def _deduplicate(table: Table, columns: Columns) -> tuple[Columns, list[Plain]]:
-    columns = take(columns, _order([columns[name] for name in table.identity]))
+    order = _order([columns[name] for name in table.identity])
+    for name in columns:
+        columns[name] = columns[name][order]
     repeats = _repeats(table, columns)
     if not repeats.any():
         return columns, []

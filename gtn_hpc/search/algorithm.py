@@ -40,6 +40,11 @@ class Algorithm(ABC):
     that is asked and told the same again stands where it stood. An ask that gives None changes nothing.
     """
 
+    @property
+    def patient(self) -> bool:
+        """Whether proposals do not depend on when outcomes are told, so that asking ahead changes none."""
+        return False
+
     @abstractmethod
     def ask(self, number: int, *, fresh: bool) -> Proposal | None:
         """Proposal `number`, or None where nothing can be proposed before more is told (or at all).

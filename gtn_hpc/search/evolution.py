@@ -31,6 +31,10 @@ class Evolution(Algorithm):
         self._alive: deque[Outcome] = deque(maxlen=section.population)
         self._told: dict[int, Outcome] = {}
 
+    @property
+    def patient(self) -> bool:
+        return self.section.synchronous
+
     def ask(self, number: int, *, fresh: bool) -> Proposal | None:
         if not fresh:
             return None

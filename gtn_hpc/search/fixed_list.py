@@ -15,6 +15,10 @@ class FixedList(Algorithm):
     def __init__(self, architectures: list[Architecture], steps: int) -> None:
         self.architectures, self.steps = architectures, steps
 
+    @property
+    def patient(self) -> bool:
+        return True
+
     def ask(self, number: int, *, fresh: bool) -> Proposal | None:
         if not fresh or number >= len(self.architectures):
             return None

@@ -26,6 +26,10 @@ class SuccessiveHalving(Algorithm):
         self._promoted: list[set[str]] = [set() for _ in self.rungs]
         self._pending = 0
 
+    @property
+    def patient(self) -> bool:
+        return not self.section.asynchronous
+
     def ask(self, number: int, *, fresh: bool) -> Proposal | None:
         waits = not self.section.asynchronous and (fresh or self._pending > 0)
         proposal = None if waits else self._promotion(number)

@@ -12,7 +12,9 @@ def search(study: Study, pool: Pool[Request, Score]) -> None:
     """While a worker is free ask and submit; wait for the first that is done; tell; until nothing is asked for."""
     running: set[Future[Score]] = set()
     while True:
-        while len(running) < pool.workers and (request := study.ask()) is not None:
+        while (
+            len(running) < pool.workers + (pool.ahead if study.patient else 0) and (request := study.ask()) is not None
+        ):
             running.add(pool.submit(request))
         if not running:
             return

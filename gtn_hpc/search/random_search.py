@@ -13,6 +13,10 @@ class RandomSearch(Algorithm):
         self.space, self.steps, self.seed = space, steps, seed
         self.novelty = Novelty(space)
 
+    @property
+    def patient(self) -> bool:
+        return True
+
     def ask(self, number: int, *, fresh: bool) -> Proposal | None:
         if not fresh:
             return None

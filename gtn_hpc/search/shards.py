@@ -1,10 +1,12 @@
 """Static shards: every rank, or job of an array, takes each N-th evaluation of a list; no manager, no message."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
+from gtn_hpc.cluster.deadline import deadline_of
 from gtn_hpc.cluster.environment import detect
 from gtn_hpc.config import Config
 from gtn_hpc.config.searching import FixedList, RandomSearch
@@ -16,6 +18,7 @@ from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.replay import Journals, read_journals
 from gtn_hpc.search.algorithm import Proposal
 from gtn_hpc.search.algorithms import make_algorithm
+from gtn_hpc.search.backlog import Backlog
 from gtn_hpc.search.ledger import rows_of
 from gtn_hpc.search.pools import job, open_local_pool, setting_of
 from gtn_hpc.search.study import Asked
@@ -58,7 +61,7 @@ def search_shard(config: Config, run: RunDirectory, curriculum: Path, watch: Wat
 
     Raises:
         UsageError: the algorithm learns from scores.
-        Requeue: `watch.stop` said so.
+        Requeue: `watch.stop` said so, or nothing that is left would end before the deadline.
     """
     setting, shard = setting_of(config, run, curriculum), shard_of(config)
     before = read_journals(run.journal)
@@ -66,12 +69,19 @@ def search_shard(config: Config, run: RunDirectory, curriculum: Path, watch: Wat
     if shard.index == 0:
         write_down(proposals, before, setting, run)
     missing = _missing(proposals, before, setting, shard)
+    backlog = Backlog(setting.space, deadline_of(config.run, os.environ))
+    for row in before.scores:
+        backlog.learn(row)
+    for request in missing:
+        backlog.add(request)
     with open_local_pool(setting, run, shard.index) as pool:
-        for score in results(pool, takewhile(lambda _: not watch.stop(), missing)):
+        for score in results(pool, takewhile(lambda _: not watch.stop(), backlog.rest())):
+            backlog.learn(score)
             watch.row(score)
     fold(run)
     if watch.stop():
         raise Requeue("The search was stopped.", remedy="Start it again: it goes on where it was.")
+    backlog.require_begun()
     return len(missing)
 
 

@@ -1,11 +1,13 @@
 """The search stage from a configuration to scores.h5."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
+from gtn_hpc.cluster.deadline import Deadline, deadline_of
 from gtn_hpc.config import Config
 from gtn_hpc.core.errors import Requeue, RunError
 from gtn_hpc.core.records import Score
@@ -16,6 +18,7 @@ from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.replay import Journals, read_journals
 from gtn_hpc.search.algorithm import Outcome
 from gtn_hpc.search.algorithms import make_algorithm
+from gtn_hpc.search.backlog import Backlog
 from gtn_hpc.search.certificate import Certificate, certify, stratified, truths_of
 from gtn_hpc.search.ledger import JournalLedger, events
 from gtn_hpc.search.lock import sole_manager
@@ -26,6 +29,9 @@ from gtn_hpc.search.watch import SILENT, Watch
 from gtn_hpc.training.estimates import architectures_of, estimates, ranked
 from gtn_hpc.training.request import Request
 from gtn_hpc.training.setting import Setting
+
+AHEAD = 32
+"""Evaluations a worker that wait in front of it, of which the longest is begun first."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +56,15 @@ def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch
         StorageError, DataError: curriculum or images are missing or do not fit each other.
         RunError: the journals belong to another search, or another process searches in `run`.
         SpaceExhausted: the space is smaller than the budget.
-        Requeue: `watch.stop` said so; a new start goes on.
+        Requeue: `watch.stop` said so, or nothing that is left would end before the deadline; a new start goes on.
     """
-    setting = setting_of(config, run, curriculum)
+    setting, deadline = setting_of(config, run, curriculum), deadline_of(config.run, os.environ)
     with sole_manager(run):
         _claim_curriculum(run, setting.digest)
         try:
             with open_pool(setting, run) as pool, Journal(run.journal, f"{job()}-manager") as journal:
-                _score(config, run, setting, pool, journal, watch)
-                _certify(config, run, setting, pool, watch)
+                _score(config, run, setting, pool, journal, watch, deadline)
+                _certify(config, run, setting, pool, watch, deadline)
         finally:
             folded = fold(run)
     if watch.stop():
@@ -87,6 +93,7 @@ def _score(
     pool: Pool[Request, Score],
     journal: Journal,
     watch: Watch,
+    deadline: Deadline | None,
 ) -> None:
     section = config.search
     before = read_journals(run.journal)
@@ -96,6 +103,7 @@ def _score(
         watch.outcome(outcome)
         fold_now_and_then(lambda: fold(run, wait=False))
 
+    backlog = Backlog(setting.space, deadline)
     study = Study(
         make_algorithm(config, setting.space, setting.last_step),
         setting.identity,
@@ -103,12 +111,23 @@ def _score(
         Terms(section.budget, section.replicas),
         watch=told,
         stop=watch.stop,
+        backlog=backlog,
+        ahead=AHEAD * pool.workers,
     )
     study.replay(before.scores, events(before))
     search(study, pool)
+    if not watch.stop():
+        backlog.require_begun()
 
 
-def _certify(config: Config, run: RunDirectory, setting: Setting, pool: Pool[Request, Score], watch: Watch) -> None:
+def _certify(
+    config: Config,
+    run: RunDirectory,
+    setting: Setting,
+    pool: Pool[Request, Score],
+    watch: Watch,
+    deadline: Deadline | None,
+) -> None:
     """Trains the sample on real data, as far as its rows are not there yet."""
     before = read_journals(run.journal)
     section = config.search.certificate
@@ -120,9 +139,17 @@ def _certify(config: Config, run: RunDirectory, setting: Setting, pool: Pool[Req
         for replica in range(config.search.replicas)
     ]
     known = {row.key for row in before.certificates}
-    missing = (request for request in requests if setting.identity.key(request) not in known)
-    for score in results(pool, takewhile(lambda _: not watch.stop(), missing)):
+    backlog = Backlog(setting.space, deadline)
+    for row in before.certificates:
+        backlog.learn(row)
+    for request in requests:
+        if setting.identity.key(request) not in known:
+            backlog.add(request)
+    for score in results(pool, takewhile(lambda _: not watch.stop(), backlog.rest())):
+        backlog.learn(score)
         watch.truth(score)
+    if not watch.stop():
+        backlog.require_begun()
 
 
 def _report(config: Config, journals: Journals, folded: FoldReport) -> SearchReport:

@@ -1,6 +1,5 @@
 """Where a search stands: what was asked, what is known, what still has to run."""
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,7 +7,12 @@ from typing import Protocol
 from gtn_hpc.core.errors import RunError
 from gtn_hpc.core.records import Score
 from gtn_hpc.search.algorithm import Algorithm, Outcome, Proposal
+from gtn_hpc.search.backlog import Backlog
+from gtn_hpc.search.novelty import SpaceExhausted
 from gtn_hpc.training.request import Identity, Request
+
+PACE = 4
+"""Proposals that one question for an evaluation draws at most, so that the first does not wait for all."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class Study:
     """Turns proposals into requests and scores into outcomes; what is known already is never asked for again.
 
     `algorithm` decides what is tried, `ledger` remembers it, `watch` is called
-    with every outcome, and `stop` says when to propose nothing more.
+    with every outcome, and `stop` says when to propose nothing more. Of a patient algorithm, up to `ahead` evaluations
+    are asked for before a worker is free, so that `backlog` can begin with the longest.
     """
 
     def __init__(
@@ -58,14 +63,23 @@ class Study:
         *,
         watch: Callable[[Outcome], None] = lambda _: None,
         stop: Callable[[], object] = lambda: False,
+        backlog: Backlog | None = None,
+        ahead: int = 0,
     ) -> None:
         self._algorithm, self._identity, self._ledger, self._terms = algorithm, identity, ledger, terms
         self._watch, self._stop = watch, stop
         self._known: dict[str, Score] = {}
         self._waiting: dict[str, list[Proposal]] = {}
-        self._queue: deque[Request] = deque()
+        self._backlog = Backlog() if backlog is None else backlog
+        self._ahead = ahead if algorithm.patient else 0
+        self._exhausted: SpaceExhausted | None = None
         self._distinct: set[str] = set()
         self._asks = 0
+
+    @property
+    def patient(self) -> bool:
+        """Whether evaluations may be asked for before a worker is free."""
+        return self._ahead > 0
 
     @property
     def distinct(self) -> int:
@@ -74,19 +88,33 @@ class Study:
 
     def ask(self) -> Request | None:
         """The next evaluation, or None where there is none before another is told (or at all)."""
-        while not self._queue and not self._stop():
-            fresh = self.distinct < self._terms.budget
-            proposal = self._algorithm.ask(self._asks, fresh=fresh)
-            if proposal is None:
-                return None
-            self._ledger.asked(Asked(proposal, fresh))
-            self._note(proposal)
-            self._begin(proposal)
-        return None if self._stop() else self._queue.popleft()
+        asked = 0
+        while not self._stop() and (not self._backlog or (asked < PACE and len(self._backlog) < self._ahead)):
+            if not self._propose():
+                break
+            asked += 1
+        return None if self._stop() else self._backlog.take()
+
+    def _propose(self) -> bool:
+        """Whether the algorithm proposed something. A space without more is told when all else is done."""
+        fresh = self.distinct < self._terms.budget
+        try:
+            proposal = None if self._exhausted else self._algorithm.ask(self._asks, fresh=fresh)
+        except SpaceExhausted as error:
+            proposal, self._exhausted = None, error
+        if proposal is None:
+            if self._exhausted and not self._waiting:
+                raise self._exhausted
+            return False
+        self._ledger.asked(Asked(proposal, fresh))
+        self._note(proposal)
+        self._begin(proposal)
+        return True
 
     def tell(self, score: Score) -> None:
         """Takes a score; a proposal whose replicas are all there is told to the algorithm."""
         self._known[score.key] = score
+        self._backlog.learn(score)
         for proposal in self._waiting.pop(score.key, ()):
             if self._complete(proposal):
                 self._settle(proposal)
@@ -97,7 +125,9 @@ class Study:
         Raises:
             RunError: the record does not follow from this algorithm, seed and space.
         """
-        self._known.update((score.key, score) for score in known)
+        for score in known:
+            self._known[score.key] = score
+            self._backlog.learn(score)
         unsettled: dict[int, Proposal] = {}
         for event in events:
             if isinstance(event, Asked):
@@ -127,7 +157,7 @@ class Study:
         for request in missing:
             waiting = self._waiting.setdefault(self._identity.key(request), [])
             if not waiting:
-                self._queue.append(request)
+                self._backlog.add(request)
             waiting.append(proposal)
         if not missing:
             self._settle(proposal)
