@@ -3,18 +3,16 @@
 import json
 import os
 import time
-from collections import Counter, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gtn_hpc.cli.scored import Scored
+from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.core.rundir import RunDirectory
 
 TAIL = 64 * 1024
 """Bytes at the end of the event log that are looked at."""
-
-RECENT = 60.0
-"""Seconds over which the rate of a search is taken."""
 
 
 @dataclass
@@ -22,17 +20,14 @@ class Watcher:
     """Follows one run; each `look` reads only what was appended since the last."""
 
     run: RunDirectory
-    seen: dict[str, str] = field(default_factory=dict)
-    best: float = 0.0
+    scored: Scored = field(default_factory=Scored)
     truths: int = 0
     finals: int = 0
-    times: deque[float] = field(default_factory=lambda: deque(maxlen=10_000))
 
     def __post_init__(self) -> None:
         from gtn_hpc.scores import JournalReader
 
         self._reader = JournalReader(self.run.journal)
-        self._archs: set[str] = set()
 
     def look(self) -> dict[str, Any]:
         """JSON-able: whether a requeue is wanted, and what is known of each stage that has begun."""
@@ -42,8 +37,9 @@ class Watcher:
         if "train" in stages:
             found["train"] = stages["train"] | self._training()
         self._read_journals()
-        if self.seen:
-            found["search"] = self._searching()
+        if self.scored.archs:
+            now = time.time()
+            found["search"] = self.scored.summary(now, self._planned()) | {"certificate": self.truths}
         if self.finals:
             found["final"] = {"trained": self.finals}
         return found
@@ -59,17 +55,15 @@ class Watcher:
             told["evaluated"] = {key: judged[key] for key in ("iteration", "accuracy", "sd", "learners")}
         return told
 
-    def _searching(self) -> dict[str, Any]:
-        now = time.time()
-        recent = sum(now - moment <= RECENT for moment in self.times)
-        return {
-            "architectures": len(self._archs),
-            "rows": len(self.seen),
-            "statuses": dict(Counter(self.seen.values())),
-            "best": self.best,
-            "certificate": self.truths,
-            "per_minute": recent * 60.0 / RECENT,
-        }
+    def _planned(self) -> int | None:
+        """Rows that the budget asks for; None for successive halving, whose promotions are not known beforehand."""
+        from gtn_hpc.config import load
+
+        try:
+            section = load(self.run.config).search
+        except ConfigError:
+            return None
+        return None if section.algorithm.name == "halving" else section.budget * section.replicas
 
     def _read_journals(self) -> None:
         for piece in self._reader.pieces():
@@ -82,12 +76,8 @@ class Watcher:
             self.finals += 1
         if kind == "certificate":
             self.truths += 1
-        if kind == "score" and row["key"] not in self.seen:
-            self.seen[row["key"]] = row["status"]
-            self._archs.add(row["arch"])
-            self.times.append(row["time"])
-            if row["status"] == "ok":
-                self.best = max(self.best, row["val_accuracy"])
+        if kind == "score":
+            self.scored.take(row)
 
 
 def _last_events(path: Path) -> dict[str, dict[str, Any]]:

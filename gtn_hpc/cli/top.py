@@ -76,10 +76,24 @@ def _train(train: dict[str, Any]) -> str:
 
 def _search(search: dict[str, Any]) -> str:
     bad = {name: count for name, count in search["statuses"].items() if name != "ok"}
-    parts = [f"{search['architectures']} architectures", f"best {100 * search['best']:.1f} %"]
+    planned = "" if search["planned"] is None else f" of {search['planned']}"
+    parts = [f"{search['architectures']} architectures, {search['rows']}{planned} evaluations"]
+    parts.append(f"best {100 * search['best']:.1f} % ({search['best_arch'][:8]})")
     parts += [f"{count} {name}" for name, count in sorted(bad.items())]
-    parts += [
-        f"{search['per_minute']:.0f} evaluations a minute",
-        f"{search['certificate']} trained for the certificate",
-    ]
+    if search["per_minute"] is not None:
+        parts.append(f"{search['per_minute']:.1f} a minute")
+    if "seconds_left" in search:
+        parts.append(f"{console.duration(search['seconds_left'])} left ({_span(search['seconds_left_interval'])})")
+    if slowest := search.get("slowest_rank"):
+        parts.append(
+            f"slowest rank {slowest['rank']} on {slowest['host']}: {slowest['mean_seconds']:.1f} s each, "
+            f"the others {slowest['median_of_others']:.1f} s"
+        )
+    parts.append(f"{search['certificate']} trained for the certificate")
     return ", ".join(parts)
+
+
+def _span(interval: list[float | None]) -> str:
+    low, high = interval
+    to = "unknown" if high is None else console.duration(high)
+    return f"{console.duration(low or 0.0)} to {to}"
