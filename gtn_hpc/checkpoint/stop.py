@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -18,11 +18,17 @@ class StopFlag:
 
     TERM is what schedulers, torchrun and submitit send, USR2 what mpiexec forwards (USR1 is NCCL's). INT stays as it
     is: who presses Ctrl-C wants to stop now. Python handles signals in the main thread alone, so elsewhere only
-    `request` and the deadline (Unix time) set the flag.
+    `request` and the deadline (Unix time) set the flag. `then` is called once, when it is set.
     """
 
-    def __init__(self, signals: tuple[signal.Signals, ...] = SIGNALS, *, deadline: float | None = None) -> None:
-        self._signals = signals
+    def __init__(
+        self,
+        signals: tuple[signal.Signals, ...] = SIGNALS,
+        *,
+        deadline: float | None = None,
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._signals, self._then = signals, then
         self._before: dict[signal.Signals, Any] = {}
         self._reason: str | None = None
         self._at_once = False
@@ -57,6 +63,7 @@ class StopFlag:
         """Asks for the stop from within, for instance because a deadline is near."""
         if self._reason is None:
             self._reason = reason
+            self._then()
 
     @contextmanager
     def at_once(self) -> Iterator[None]:

@@ -16,14 +16,20 @@ if TYPE_CHECKING:
 
 @contextmanager
 def stoppable(run: RunDirectory, stage: str, settings: "Config") -> "Iterator[StopFlag]":
-    """A flag that signals and the deadline set; when the stage ends by it, `state.json` says wants_requeue."""
+    """A flag that signals and the deadline set; `state.json` says wants_requeue from then on, for what is under way may
+    last longer than the job, unless the stage comes to its end nevertheless."""
     from gtn_hpc.checkpoint import StopFlag
     from gtn_hpc.cluster.deadline import deadline_of
 
+    def announce() -> None:
+        run.update_state(stage, wants_requeue=True)
+
+    deadline = deadline_of(settings.run, os.environ)
     try:
-        deadline = deadline_of(settings.run, os.environ)
-        with StopFlag(deadline=None if deadline is None else deadline.end) as stop:
+        with StopFlag(deadline=None if deadline is None else deadline.end, then=announce) as stop:
             yield stop
+        if stop:
+            run.update_state(stage)
     except Requeue:
         run.update_state(stage, wants_requeue=True)
         raise

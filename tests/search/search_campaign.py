@@ -9,6 +9,7 @@ from gtn_hpc.config.claim import claim
 from gtn_hpc.core.errors import GtnError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.search.pools import assist
+from gtn_hpc.search.shards import search_shard
 from gtn_hpc.search.shared import search_shared
 from gtn_hpc.search.stage import SearchReport, run_search
 
@@ -74,8 +75,19 @@ def share(directory: Path, *overrides: str) -> int:
     return search_shared(config, run, directory / "curriculum.h5")
 
 
+def shard(directory: Path, *overrides: str) -> int:
+    """One rank, or one job of an array, without a manager."""
+    if detect().rank == 0:
+        begin(directory, *overrides)
+    config = configured(directory, *overrides)
+    return search_shard(config, RunDirectory(directory / "campaign"), directory / "curriculum.h5")
+
+
+PROGRAMS = {"shards": shard, "shared": share}
+
 if __name__ == "__main__":
     try:
-        rank(Path(sys.argv[1]), *sys.argv[2:])
+        place, options = Path(sys.argv[1]), sys.argv[2:]
+        PROGRAMS.get(configured(place, *options).search.pool, rank)(place, *options)
     except GtnError as error:
         sys.exit(f"{type(error).__name__}: {error}")

@@ -4,9 +4,11 @@ import heapq
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
+from search_campaign import campaign, curriculum
 
 from gtn_hpc.cluster.deadline import Deadline, deadline_of
 from gtn_hpc.config.searching import ConvSpace, Evolution
@@ -14,6 +16,7 @@ from gtn_hpc.config.teaching import Run
 from gtn_hpc.core.errors import Requeue, RunError
 from gtn_hpc.core.records import ImageShape, Score
 from gtn_hpc.farm import InProcess
+from gtn_hpc.scores.replay import read_journals
 from gtn_hpc.search.algorithm import Algorithm, Outcome
 from gtn_hpc.search.backlog import Backlog
 from gtn_hpc.search.costs import FIRST, Costs, Size
@@ -72,18 +75,26 @@ def test_the_longest_is_taken_first_before_and_after_anything_is_known() -> None
     assert len(backlog) == 0
 
 
+class Still(Deadline):
+    """Time does not go on: `end` are the seconds left."""
+
+    @property
+    def left(self) -> float:
+        return self.end
+
+
 def test_nothing_is_begun_that_cannot_end_before_the_deadline() -> None:
     some = requests(40)
     lengths = sorted(truth(size_of(request)) for request in some[20:])
-    backlog = Backlog(SPACE, Deadline(time.time() + 1.25 * lengths[10] + 0.05, whole=3600.0))
+    backlog = Backlog(SPACE, Still(1.25 * lengths[10] * 1.001, whole=3600.0))
     for request in some[:20]:
         backlog.learn(scored(request))
     for request in some[20:]:
         backlog.add(request)
     first = backlog.take()
     assert first is not None
-    assert truth(size_of(first)) == pytest.approx(lengths[10], rel=0.15)
-    late = Backlog(SPACE, Deadline(time.time() - 1, whole=0.01))
+    assert truth(size_of(first)) == lengths[10]
+    late = Backlog(SPACE, Still(-1.0, whole=0.01))
     late.learn(scored(some[0]))
     late.add(some[1])
     assert late.take() is None and late.late
@@ -104,6 +115,15 @@ def test_the_deadline_is_the_sooner_of_the_run_s_and_the_job_s() -> None:
     found = deadline_of(Run(name="a", deadline=100), environ)
     assert found is not None and found.left == pytest.approx(100, abs=1)
     assert deadline_of(Run(name="a"), {}) is None
+
+
+def test_a_search_without_time_asks_for_a_requeue_and_the_next_start_goes_on(tmp_path: Path) -> None:
+    curriculum(tmp_path / "curriculum.h5")
+    options = ("search.budget=3", "search.replicas=1", "search.certificate.fraction=0")
+    with pytest.raises(Requeue, match="any of the 3 evaluations that wait"):
+        campaign(tmp_path, *options, "run.deadline=0.001")
+    assert not read_journals(tmp_path / "campaign" / "journal").scores
+    assert campaign(tmp_path, *options, "run.deadline=600").architectures == 3
 
 
 class Memory:
