@@ -44,7 +44,7 @@ bench: venv  ## one benchmark: make bench BENCH=meta-step
 campaign-kills-train: venv  ## a hundred kills of meta-training, each of which has to change no bit (an hour)
 	PATH="$(CURDIR)/$(BIN):$$PATH" nice -n 10 $(BIN)/python tests/survival/campaign_kills_train.py -o $(CAMPAIGN)-kills-train
 
-campaign-kills-search: venv  ## five hundred kills of searches, none of which may lose a row (an hour)
+campaign-kills-search: venv  ## five hundred kills of searches, none of which may lose a row (half an hour)
 	nice -n 10 $(BIN)/python tests/search/campaign_kills_search.py -o $(CAMPAIGN)-kills-search
 
 campaign-digests: venv  ## one search started in every way there is: equal digests (five minutes)

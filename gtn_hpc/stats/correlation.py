@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+import scipy
 
 from gtn_hpc.stats.estimate import Array, Estimate, finite, notes, nothing
 from gtn_hpc.stats.resampling import Method, Statistic, interval
@@ -31,7 +31,7 @@ def spearman(
     first, second, told = _points(estimate, truth, top)
     if why := _undefined(first, second):
         return nothing(len(first), notes(told, why), level)
-    value = float(stats.spearmanr(first, second).statistic)
+    value = float(scipy.stats.spearmanr(first, second).statistic)
     low, high, lost = interval(
         _spearman_of_counts(first, second), len(first), value,
         rng=rng, resamples=resamples, level=level, method=method,
@@ -57,7 +57,7 @@ def kendall(
     first, second, told = _points(estimate, truth, top)
     if why := _undefined(first, second):
         return nothing(len(first), notes(told, why), level)
-    value = float(stats.kendalltau(first, second).statistic)
+    value = float(scipy.stats.kendalltau(first, second).statistic)
     low, high, lost = interval(
         _kendall_of_counts(first, second), len(first), value,
         rng=rng, resamples=resamples, level=level, method=method,
@@ -79,7 +79,7 @@ def spearman_difference(
     (ours, theirs, real), told = finite(first, second, truth)
     if why := _undefined(ours, real) or _undefined(theirs, real):
         return nothing(len(real), notes(told, why), level)
-    value = float(stats.spearmanr(ours, real).statistic - stats.spearmanr(theirs, real).statistic)
+    value = float(scipy.stats.spearmanr(ours, real).statistic - scipy.stats.spearmanr(theirs, real).statistic)
     one, other = _spearman_of_counts(ours, real), _spearman_of_counts(theirs, real)
     low, high, lost = interval(
         lambda counts: one(counts) - other(counts), len(real), value,

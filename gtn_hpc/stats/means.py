@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+import scipy
 
 from gtn_hpc.stats.estimate import Array, Estimate, finite, notes, nothing
 from gtn_hpc.stats.resampling import interval
@@ -60,5 +60,5 @@ def paired_difference(
 
 
 def _student(values: Array, level: float) -> tuple[float, float]:
-    low, high = stats.t.interval(level, len(values) - 1, loc=values.mean(), scale=stats.sem(values))
+    low, high = scipy.stats.t.interval(level, len(values) - 1, loc=values.mean(), scale=scipy.stats.sem(values))
     return float(low), float(high)

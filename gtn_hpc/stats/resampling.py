@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from gtn_hpc.stats.estimate import Array
 
@@ -64,12 +64,12 @@ def _jackknife(statistic: Statistic, n: int) -> Array:
 def _corrected(tails: Array, values: Array, value: float, jackknife: Array) -> Array:
     """Quantiles to take instead of `tails`; `tails` themselves where the correction does not exist."""
     below = ((values < value).sum() + 0.5 * (values == value).sum()) / len(values)
-    bias = stats.norm.ppf(below)
+    bias = scipy.stats.norm.ppf(below)
     lean = jackknife.mean() - jackknife
     spread = (lean**2).sum() ** 1.5
     if not np.isfinite(bias) or not spread > 0:
         return tails
     acceleration = (lean**3).sum() / (6 * spread)
-    shifted = bias + stats.norm.ppf(tails)
-    corrected: Array = stats.norm.cdf(bias + shifted / (1 - acceleration * shifted))
+    shifted = bias + scipy.stats.norm.ppf(tails)
+    corrected: Array = scipy.stats.norm.cdf(bias + shifted / (1 - acceleration * shifted))
     return corrected

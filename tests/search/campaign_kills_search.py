@@ -1,8 +1,9 @@
 """Kills searches again and again; each has to end with the digest of the one that was left alone.
 
-A search is started, its children are killed, then one of its ranks, its manager, or the whole job; it is started again,
-until it has ended. After every kill of a job nothing of it may live for two seconds, no row that was on disk may be
-missing, and scores.h5 has to open. Resumable: searches that the report holds are not repeated.
+A search is started; some of its children are killed, then its nursery, a rank, its manager, the launcher or all of its
+processes at once, while it starts or while it works; it is started again, until it has ended. After every kill of a job
+nothing of it may live for two seconds, no row that was on disk may be missing, and scores.h5 has to open. Resumable:
+searches that the report holds are not repeated.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +28,7 @@ from typing import Any
 from search_campaign import campaign, curriculum
 
 from gtn_hpc.core.errors import GtnError
+from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import comparing
 from gtn_hpc.scores.maintenance import fsck
 from gtn_hpc.scores.opened import open as open_scores
@@ -42,7 +45,16 @@ POOLS = {
     "mpi": ["mpiexec", "--oversubscribe", "-n", "3", sys.executable, str(PROGRAM)],
 }
 WORKERS = {"inprocess": "search.workers=2", "mpi": "search.isolate=true"}
-JOB_KILLS = {"inprocess": ["manager", "nursery"], "mpi": ["rank", "rank", "manager", "job", "nursery"]}
+ENDINGS = {
+    "inprocess": ("manager", "nursery", "job"),
+    "mpi": ("rank", "launcher", "manager", "nursery", "job"),
+}
+"""Whose death ends a job; `job` stands for all of its processes at once."""
+
+ROLES = ("child", "nursery", "rank", "manager", "launcher", "job")
+MARK = "SEARCH_CAMPAIGN_TRIAL"
+"""A variable that every process of a trial inherits, so that none is overlooked."""
+
 ENVIRON = {
     **os.environ,
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -50,7 +62,8 @@ ENVIRON = {
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
 }
 GRACE = 2.0
-PAUSE = 0.7
+PAUSE = 0.4
+MOST_CHILDREN = 6
 TIME_LIMIT = 180.0
 
 
@@ -61,7 +74,9 @@ class Trial:
     number: int
     pool: str
     algorithm: str
+    budget: int
     kills: Counter[str] = field(default_factory=Counter)
+    early: int = 0
     starts: int = 0
     acknowledged: int = 0
     lost: int = 0
@@ -71,6 +86,10 @@ class Trial:
     hung: int = 0
     same_digest: bool = False
     seconds: float = 0.0
+
+    @property
+    def seed(self) -> int:
+        return self.number // 4
 
     @property
     def sound(self) -> bool:
@@ -83,111 +102,136 @@ class Process:
     role: str
 
 
-def family(pid: int) -> list[Process]:
-    """The processes that descend from `pid`, with what each does; `pid` itself is the job."""
-    found, todo = [Process(pid, _role(pid, "", job=True))], [pid]
-    while todo:
-        parent = todo.pop()
-        role = next(process.role for process in found if process.pid == parent)
-        with suppress(OSError):
-            for child in map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()):
-                found.append(Process(child, _role(child, role, job=False)))
-                todo.append(child)
-    return found
+@dataclass
+class Job:
+    """A start of a search, with all processes that came of it."""
+
+    trial: Trial
+    process: subprocess.Popen[bytes]
+
+    def family(self) -> Iterator[Process]:
+        """What lives of the job now."""
+        mark = f"{MARK}={self.trial.number}/{self.trial.starts}".encode()
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdecimal() and mark in (entry / "environ").read_bytes().split(b"\0") and alive(entry):
+                    yield Process(int(entry.name), role_of(entry))
+
+    def kill(self, role: str, chance: random.Random) -> bool:
+        """SIGKILLs one process of that role, or all; says whether there was one."""
+        candidates = [process for process in self.family() if role in ("job", process.role)]
+        struck = candidates if role == "job" else chance.sample(candidates, min(1, len(candidates)))
+        for process in struck:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+        self.trial.kills[role] += bool(struck)
+        return bool(struck)
+
+    def kill_when_there(self, role: str, chance: random.Random) -> bool:
+        """False where the job ended before."""
+        limit = time.monotonic() + TIME_LIMIT
+        while self.process.poll() is None:
+            if self.kill(role, chance):
+                return True
+            if time.monotonic() > limit:
+                self.trial.hung += 1
+                self.kill("job", chance)
+            time.sleep(0.02)
+        return False
+
+    def bury(self) -> None:
+        """Waits for the end; what is left of the job after that is counted and killed."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(GRACE)
+        deadline = time.monotonic() + GRACE
+        while (left := list(self.family())) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.trial.survivors += len(left)
+        for process in left:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
-def _role(pid: int, parent: str, *, job: bool) -> str:
-    with suppress(OSError):
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        if b"gtn_hpc.farm.nursery" in command:
-            return "child" if parent == "nursery" else "nursery"
-        if str(PROGRAM).encode() in command and b"mpiexec" not in command and b"prterun" not in command:
-            environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            return "rank" if any(entry in environ for entry in RANKS) else "manager"
-    return "job" if job else "other"
+def alive(entry: Path) -> bool:
+    return (entry / "stat").read_text().rpartition(") ")[2][0] != "Z"
 
 
+def role_of(entry: Path) -> str:
+    """What a process is in its job, from its command, its environment and its parent's command."""
+    command = (entry / "cmdline").read_bytes()
+    if NURSERY in command:
+        parent = (entry / "stat").read_text().rpartition(") ")[2].split()[1]
+        return "child" if NURSERY in Path(f"/proc/{parent}/cmdline").read_bytes() else "nursery"
+    if command.split(b"\0")[0].endswith((b"mpiexec", b"prterun")):
+        return "launcher"
+    environ = (entry / "environ").read_bytes().split(b"\0")
+    return "rank" if any(variable in environ for variable in RANKS) else "manager"
+
+
+NURSERY = b"gtn_hpc.farm.nursery"
 RANKS = (b"OMPI_COMM_WORLD_RANK=1", b"OMPI_COMM_WORLD_RANK=2")
 
 
-def alive(pid: int) -> bool:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
-    return False
-
-
-def disturb(trial: Trial, place: Path, options: list[str], chance: random.Random) -> None:
-    """Starts the search and kills it, until it has ended by itself."""
+def disturb(trial: Trial, place: Path, options: list[str], done: Counter[str]) -> None:
+    """Starts the search and kills it, until it has ended by itself; `done` counts kills of earlier trials."""
+    chance, began = random.Random(trial.number), time.monotonic()
     acknowledged: set[str] = set()
-    began, patience = time.monotonic(), random.Random(trial.number)
+    starting = 2.0
     while True:
-        trial.starts += 1
-        with open(place / "stderr.log", "ab") as log:
-            command = [*POOLS[trial.pool], str(place), *options]
-            process = subprocess.Popen(
-                command, stderr=log, stdin=subprocess.DEVNULL, env=ENVIRON, start_new_session=True
-            )
-        before = trial.kills.total()
-        ended = _kill_one_job(trial, process, place, acknowledged, chance, patience.randrange(5, 30))
-        if ended and process.returncode == 0:
+        job, before = start(trial, place, options), trial.kills.total()
+        counted = done + trial.kills
+        endings = ENDINGS[trial.pool]
+        ending = chance.choices(endings, [1 / (1 + counted[role]) ** 2 for role in endings])[0]
+        early = chance.random() < 0.4
+        if early:
+            time.sleep(chance.uniform(0, starting))
+        else:
+            starting = work(job, chance)
+        acknowledged |= {score.key for score in read_journals(place / "campaign" / "journal").scores}
+        struck = job.kill_when_there(ending, chance)
+        trial.early += early and struck
+        job.bury()
+        require_readable(trial, place)
+        if not struck and job.process.returncode == 0:
             break
         if trial.kills.total() == before:
-            sys.exit(f"Nothing was killed, but the search ended with {process.returncode}: see {place}/stderr.log.")
+            sys.exit(f"Nothing was killed, but the search ended with {job.process.returncode}: {place}/stderr.log.")
     trial.seconds = round(time.monotonic() - began, 1)
     rows = {score.key for score in read_journals(place / "campaign" / "journal").scores}
     trial.acknowledged, trial.lost = len(acknowledged), len(acknowledged - rows)
 
 
-def _kill_one_job(
-    trial: Trial,
-    process: subprocess.Popen[bytes],
-    place: Path,
-    acknowledged: set[str],
-    chance: random.Random,
-    most: int,
-) -> bool:
-    """Some kills of children, then one that ends the job; says whether the job ended before that."""
-    journal, limit = place / "campaign" / "journal", time.monotonic() + TIME_LIMIT
-    for _ in range(most):
+def start(trial: Trial, place: Path, options: list[str]) -> Job:
+    trial.starts += 1
+    with open(place / "stderr.log", "ab") as log:
+        process = subprocess.Popen(
+            [*POOLS[trial.pool], str(place), *options],
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env={**ENVIRON, MARK: f"{trial.number}/{trial.starts}"},
+            start_new_session=True,
+        )
+    return Job(trial, process)
+
+
+def work(job: Job, chance: random.Random) -> float:
+    """Lets the job work and kills some of its children meanwhile; gives the seconds until it had a child."""
+    began = time.monotonic()
+    while job.process.poll() is None and not any(process.role == "child" for process in job.family()):
+        time.sleep(0.05)
+        if time.monotonic() - began > TIME_LIMIT:
+            job.trial.hung += 1
+            break
+    started = time.monotonic() - began
+    for _ in range(chance.randrange(MOST_CHILDREN)):
         time.sleep(chance.uniform(0, PAUSE))
-        while process.poll() is None and not _kill(process.pid, "child", trial, chance):
-            if time.monotonic() > limit:
-                trial.hung += 1
-                process.kill()
-            time.sleep(0.02)
+        job.kill_when_there("child", chance)
     time.sleep(chance.uniform(0, PAUSE))
-    if process.poll() is not None:
-        return True
-    relatives = [relative.pid for relative in family(process.pid)]
-    acknowledged |= {score.key for score in read_journals(journal).scores}
-    ended = not _kill(process.pid, chance.choice(JOB_KILLS[trial.pool]), trial, chance)
-    try:
-        process.wait(GRACE if not ended else TIME_LIMIT)
-    except subprocess.TimeoutExpired:
-        trial.survivors += 1
-        process.kill()
-        process.wait()
-    deadline = time.monotonic() + GRACE
-    while any(map(alive, relatives)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    trial.survivors += sum(map(alive, relatives))
-    _require_readable(trial, place)
-    return ended
+    return started
 
 
-def _kill(job: int, role: str, trial: Trial, chance: random.Random) -> bool:
-    """SIGKILLs one process of that role; says whether there was one."""
-    candidates = [process for process in family(job) if process.role == role]
-    if not candidates:
-        return False
-    with suppress(ProcessLookupError):
-        os.kill(chance.choice(candidates).pid, signal.SIGKILL)
-        trial.kills[role] += 1
-        return True
-    return False
-
-
-def _require_readable(trial: Trial, place: Path) -> None:
+def require_readable(trial: Trial, place: Path) -> None:
     scores = place / "campaign" / "scores.h5"
     try:
         read_journals(place / "campaign" / "journal")
@@ -198,19 +242,17 @@ def _require_readable(trial: Trial, place: Path) -> None:
         trial.unreadable += 1
 
 
-def run(number: int, budget: int, scratch: Path) -> Trial:
+def run(number: int, budget: int, rows: list[dict[str, Any]], scratch: Path) -> Trial:
     """One search, its pool and algorithm by turns, against its twin in one process that nobody disturbs."""
-    pool, algorithm = list(POOLS)[number % 2], list(ALGORITHMS)[number // 2 % 2]
-    trial = Trial(number, pool, algorithm)
-    options = [*COMMON, ALGORITHMS[algorithm], f"search.budget={budget}", f"run.seed={number}"]
+    trial = Trial(number, list(POOLS)[number % 2], list(ALGORITHMS)[number // 2 % 2], budget)
+    options = [*COMMON, ALGORITHMS[trial.algorithm], f"search.budget={budget}", f"run.seed={trial.seed}"]
     places = [scratch / f"{number}-{name}" for name in ("alone", "killed")]
     for place in places:
         place.mkdir()
         curriculum(place / "curriculum.h5")
     campaign(places[0], *options)
-    disturb(trial, places[1], [*options, WORKERS[pool]], random.Random(number))
-    _require_readable(trial, places[1])
-    check = fsck(_directory(places[1]))
+    disturb(trial, places[1], [*options, WORKERS[trial.pool]], kills_of(rows))
+    check = fsck(RunDirectory(places[1] / "campaign"))
     trial.unreadable += sum(damage.kind != "torn" for damage in check.damage)
     trial.same_digest = comparing.digest(places[0] / "campaign") == comparing.digest(places[1] / "campaign")
     if trial.sound:
@@ -219,35 +261,36 @@ def run(number: int, budget: int, scratch: Path) -> Trial:
     return trial
 
 
-def _directory(place: Path) -> Any:
-    from gtn_hpc.core.rundir import RunDirectory
-
-    return RunDirectory(place / "campaign")
+def kills_of(rows: list[dict[str, Any]]) -> Counter[str]:
+    return sum((Counter(row["kills"]) for row in rows), Counter())
 
 
-def summary(rows: list[dict[str, Any]], budget: int) -> str:
+def summary(rows: list[dict[str, Any]]) -> str:
     """A page for people."""
-    kills = sum((Counter(row["kills"]) for row in rows), Counter())
-    named = ", ".join(f"{count} of {role}" for role, count in kills.most_common())
+    kills = kills_of(rows)
+    named = ", ".join(f"{kills[role]} of {role}" for role in ROLES)
+    budgets = " or ".join(sorted({str(row["budget"]) for row in rows}))
     lines = [
         "# The search under SIGKILL",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({platform.machine()}), Linux, `make "
-        f"campaign-kills-search`: {kills.total()} kills ({named}), {sum(row['starts'] for row in rows)} starts of "
-        f"{len(rows)} searches of {budget} architectures each on digits. `inprocess`: two children; `mpi`: `mpiexec -n "
-        "3`, a child a rank. Killing the nursery, a rank, the manager or mpiexec ends a job.",
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({platform.machine()}, shared with other work), Linux, "
+        f"`make campaign-kills-search`: {kills.total()} kills ({named}), {sum(row['starts'] for row in rows)} starts "
+        f"of {len(rows)} searches of {budgets} architectures each on digits. `inprocess`: two children; `mpi`: "
+        "`mpiexec -n 3`, a child a rank. All but the kill of a child end a job; `launcher` is mpiexec alone, `job` "
+        f"every process of the job at once. {sum(row['early'] for row in rows)} of the kills that end a job struck "
+        "while it started. The undisturbed search that each digest is compared with ran in one process without "
+        "children.",
         "",
         "| pool | algorithm | searches | kills | acknowledged rows | lost | duplicate keys | unreadable files | "
-        "alive 2 s after | digest equal |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "alive 2 s after | hung | digest equal |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for pool in POOLS:
         for algorithm in ALGORITHMS:
             own = [row for row in rows if (row["pool"], row["algorithm"]) == (pool, algorithm)]
-            count = sum(sum(row["kills"].values()) for row in own)
-            cells = [sum(row[name] for row in own) for name in ("acknowledged", "lost", "duplicates", "unreadable")]
-            cells += [sum(row["survivors"] + row["hung"] for row in own), sum(row["same_digest"] for row in own)]
-            lines.append(f"| {pool} | {algorithm} | {len(own)} | {count} | {' | '.join(map(str, cells))} |")
+            names = ("acknowledged", "lost", "duplicates", "unreadable", "survivors", "hung", "same_digest")
+            cells = [len(own), kills_of(own).total(), *(sum(row[name] for row in own) for name in names)]
+            lines.append(f"| {pool} | {algorithm} | {' | '.join(map(str, cells))} |")
     return "\n".join([*lines, ""])
 
 
@@ -255,18 +298,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--stem", type=Path, required=True, help="writes STEM.jsonl and STEM.md")
     parser.add_argument("-n", "--kills", type=int, default=500, help="in all")
-    parser.add_argument("--budget", type=int, default=40, help="architectures of a search")
+    parser.add_argument("--each", type=int, default=40, help="at least so many of each role")
+    parser.add_argument("--budget", type=int, default=300, help="architectures of a search")
     chosen = parser.parse_args()
     report = chosen.stem.with_suffix(".jsonl")
     rows = [json.loads(line) for line in report.read_text().splitlines()] if report.is_file() else []
     scratch = Path(tempfile.mkdtemp(prefix="kills-search-"))
-    while sum(sum(row["kills"].values()) for row in rows) < chosen.kills:
-        trial = run(len(rows), chosen.budget, scratch)
+    while (kills := kills_of(rows)).total() < chosen.kills or min(kills[role] for role in ROLES) < chosen.each:
+        trial = run(len(rows), chosen.budget, rows, scratch)
         rows.append(asdict(trial) | {"kills": dict(trial.kills)})
         with report.open("a") as file:
             file.write(json.dumps(rows[-1]) + "\n")
         print(rows[-1], flush=True)
-        chosen.stem.with_suffix(".md").write_text(summary(rows, chosen.budget))
+        chosen.stem.with_suffix(".md").write_text(summary(rows))
         if not trial.sound:
             print(f"Kept for a look: {scratch}", flush=True)
             return 1
