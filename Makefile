@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test lint bench campaign-kills-train campaign-kills-search campaign-digests campaign-slurm packages constraints clean
+.PHONY: help venv demo test lint bench campaign-kills-train campaign-kills-search campaign-digests campaign-algorithms campaign-slurm packages constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## +/\1\t/' | expand -t 24
@@ -49,6 +49,9 @@ campaign-kills-search: venv  ## five hundred kills of searches, none of which ma
 
 campaign-digests: venv  ## one search started in every way there is: equal digests (five minutes)
 	nice -n 10 $(BIN)/python tests/search/campaign_digests.py -o $(CAMPAIGN)-digests
+
+campaign-algorithms: venv  ## search algorithms against chance, over seeds: TABLE=nasbench201.csv.gz (minutes)
+	nice -n 10 $(BIN)/python tests/search/campaign_algorithms.py -o $(CAMPAIGN)-algorithms --table '$(TABLE)' --images docs/images
 
 campaign-slurm: venv packages  ## a real Slurm: short limits, preemption, lost nodes; then again with accounting (half an hour)
 	PATH="$(CURDIR)/$(BIN):$$PATH" nice -n 10 $(BIN)/python -m pytest -p no:xdist --timeout 900 --durations 0 tests/slurm/campaign_slurm.py

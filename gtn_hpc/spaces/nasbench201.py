@@ -59,7 +59,7 @@ class NasBench201(Space):
                 yield {"cell": write_cell((*cell[:edge], op, *cell[edge + 1 :]))}
 
     def _canonical_spec(self, spec: Spec) -> Spec:
-        return {"cell": write_cell(representatives()[function_of(read_cell(spec["cell"]))])}
+        return {"cell": write_cell(canonical_cells()[read_cell(spec["cell"])])}
 
     def _lay(self, planner: Planner, spec: Spec) -> Trunk:
         cell = read_cell(spec["cell"])
@@ -119,10 +119,8 @@ def write_cell(cell: Cell) -> str:
 
 
 @cache
-def representatives() -> dict[Function, Cell]:
-    """For each function that a cell can compute, the first cell with fewest operations; about 1 s, once a process."""
+def canonical_cells() -> dict[Cell, Cell]:
+    """For each cell the first one with fewest operations that computes the same; about 1 s, once a process."""
     cells = sorted(itertools.product(OPERATIONS, repeat=len(EDGES)), key=lambda cell: (-cell.count("none"), cell))
-    found: dict[Function, Cell] = {}
-    for cell in cells:
-        found.setdefault(function_of(cell), cell)
-    return found
+    first: dict[Function, Cell] = {}
+    return {cell: first.setdefault(function_of(cell), cell) for cell in cells}

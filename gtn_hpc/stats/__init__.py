@@ -2,7 +2,16 @@
 
 from gtn_hpc.stats.correlation import kendall, spearman, spearman_difference
 from gtn_hpc.stats.estimate import Estimate
-from gtn_hpc.stats.means import mean, paired_difference
+from gtn_hpc.stats.means import mean, paired_difference, signed_rank
 from gtn_hpc.stats.rates import rate
 
-__all__ = ["Estimate", "kendall", "mean", "paired_difference", "rate", "spearman", "spearman_difference"]
+__all__ = [
+    "Estimate",
+    "kendall",
+    "mean",
+    "paired_difference",
+    "rate",
+    "signed_rank",
+    "spearman",
+    "spearman_difference",
+]

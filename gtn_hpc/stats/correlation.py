@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 import scipy
+from numpy.typing import ArrayLike, NDArray
 
 from gtn_hpc.stats.estimate import Array, Estimate, finite, notes, nothing
 from gtn_hpc.stats.resampling import Method, Statistic, interval

@@ -3,8 +3,8 @@
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 import scipy
+from numpy.typing import ArrayLike
 
 from gtn_hpc.stats.estimate import Array, Estimate, finite, notes, nothing
 from gtn_hpc.stats.resampling import interval
@@ -57,6 +57,15 @@ def paired_difference(
         return nothing(0, notes(told, "no points"), level)
     found = mean(ours - theirs, level=level, method=method, rng=rng, resamples=resamples)
     return Estimate(found.value, found.low, found.high, found.n, notes(told, found.note), level)
+
+
+def signed_rank(first: ArrayLike, second: ArrayLike) -> float:
+    """Two-sided p of Wilcoxon's signed-rank test (1945) that `first - second`, point by point, lies around zero.
+
+    1 where no two points differ.
+    """
+    (ours, theirs), _ = finite(first, second)
+    return float(scipy.stats.wilcoxon(ours, theirs).pvalue) if np.any(ours != theirs) else 1.0
 
 
 def _student(values: Array, level: float) -> tuple[float, float]:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -62,8 +62,10 @@ ENVIRON = {
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
 }
 GRACE = 2.0
-PAUSE = 0.4
-MOST_CHILDREN = 6
+PAUSE = 0.15
+MOST_ROWS = 4
+MOST_CHILDREN = 7
+EARLY = 0.5
 TIME_LIMIT = 180.0
 
 
@@ -129,14 +131,18 @@ class Job:
 
     def kill_when_there(self, role: str, chance: random.Random) -> bool:
         """False where the job ended before."""
+        return self.wait_for(lambda: self.kill(role, chance))
+
+    def wait_for(self, happened: Callable[[], bool]) -> bool:
+        """False where the job ended before; a job that hangs is ended, and counted."""
         limit = time.monotonic() + TIME_LIMIT
         while self.process.poll() is None:
-            if self.kill(role, chance):
+            if happened():
                 return True
             if time.monotonic() > limit:
                 self.trial.hung += 1
-                self.kill("job", chance)
-            time.sleep(0.02)
+                self.process.kill()
+            time.sleep(0.04)
         return False
 
     def bury(self) -> None:
@@ -175,7 +181,7 @@ RANKS = (b"OMPI_COMM_WORLD_RANK=1", b"OMPI_COMM_WORLD_RANK=2")
 
 def disturb(trial: Trial, place: Path, options: list[str], done: Counter[str]) -> None:
     """Starts the search and kills it, until it has ended by itself; `done` counts kills of earlier trials."""
-    chance, began = random.Random(trial.number), time.monotonic()
+    chance, began, journal = random.Random(trial.number), time.monotonic(), place / "campaign" / "journal"
     acknowledged: set[str] = set()
     starting = 2.0
     while True:
@@ -183,12 +189,12 @@ def disturb(trial: Trial, place: Path, options: list[str], done: Counter[str]) -
         counted = done + trial.kills
         endings = ENDINGS[trial.pool]
         ending = chance.choices(endings, [1 / (1 + counted[role]) ** 2 for role in endings])[0]
-        early = chance.random() < 0.4
+        early = chance.random() < EARLY
         if early:
             time.sleep(chance.uniform(0, starting))
         else:
-            starting = work(job, chance)
-        acknowledged |= {score.key for score in read_journals(place / "campaign" / "journal").scores}
+            starting = work(job, journal, chance)
+        acknowledged |= {score.key for score in read_journals(journal).scores}
         struck = job.kill_when_there(ending, chance)
         trial.early += early and struck
         job.bury()
@@ -198,7 +204,7 @@ def disturb(trial: Trial, place: Path, options: list[str], done: Counter[str]) -
         if trial.kills.total() == before:
             sys.exit(f"Nothing was killed, but the search ended with {job.process.returncode}: {place}/stderr.log.")
     trial.seconds = round(time.monotonic() - began, 1)
-    rows = {score.key for score in read_journals(place / "campaign" / "journal").scores}
+    rows = {score.key for score in read_journals(journal).scores}
     trial.acknowledged, trial.lost = len(acknowledged), len(acknowledged - rows)
 
 
@@ -215,20 +221,31 @@ def start(trial: Trial, place: Path, options: list[str]) -> Job:
     return Job(trial, process)
 
 
-def work(job: Job, chance: random.Random) -> float:
-    """Lets the job work and kills some of its children meanwhile; gives the seconds until it had a child."""
+def work(job: Job, journal: Path, chance: random.Random) -> float:
+    """Lets the job work and kills some of its children meanwhile; gives the seconds until it had a child.
+
+    Pauses are counted in rows, so that a search gets on however busy the machine is.
+    """
     began = time.monotonic()
-    while job.process.poll() is None and not any(process.role == "child" for process in job.family()):
-        time.sleep(0.05)
-        if time.monotonic() - began > TIME_LIMIT:
-            job.trial.hung += 1
-            break
+    job.wait_for(lambda: any(process.role == "child" for process in job.family()))
     started = time.monotonic() - began
     for _ in range(chance.randrange(MOST_CHILDREN)):
-        time.sleep(chance.uniform(0, PAUSE))
+        pause(job, journal, chance)
         job.kill_when_there("child", chance)
-    time.sleep(chance.uniform(0, PAUSE))
+    pause(job, journal, chance)
     return started
+
+
+def pause(job: Job, journal: Path, chance: random.Random) -> None:
+    """Until a few more rows are on disk, and then some."""
+    wanted = rows_in(journal) + chance.randrange(MOST_ROWS)
+    job.wait_for(lambda: rows_in(journal) >= wanted)
+    time.sleep(chance.uniform(0, PAUSE))
+
+
+def rows_in(journal: Path) -> int:
+    """Lines that workers wrote."""
+    return sum(path.read_bytes().count(b"\n") for path in journal.glob("*.jsonl") if "-manager" not in path.name)
 
 
 def require_readable(trial: Trial, place: Path) -> None:
@@ -299,7 +316,7 @@ def main() -> int:
     parser.add_argument("-o", "--stem", type=Path, required=True, help="writes STEM.jsonl and STEM.md")
     parser.add_argument("-n", "--kills", type=int, default=500, help="in all")
     parser.add_argument("--each", type=int, default=40, help="at least so many of each role")
-    parser.add_argument("--budget", type=int, default=300, help="architectures of a search")
+    parser.add_argument("--budget", type=int, default=60, help="architectures of a search")
     chosen = parser.parse_args()
     report = chosen.stem.with_suffix(".jsonl")
     rows = [json.loads(line) for line in report.read_text().splitlines()] if report.is_file() else []

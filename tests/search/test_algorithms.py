@@ -35,6 +35,12 @@ CELLS = make_space(NasBench201Space(cells=1, filters=4), IMAGE, 10)
 IDENTITY = Identity("common", "curriculum", "real")
 STEPS = 27
 
+
+def thirty() -> list[Architecture]:
+    rng = np.random.default_rng(0)
+    return list({arch.digest: arch for arch in (CONV.sample(rng) for _ in range(40))}.values())[:30]
+
+
 MAKERS: dict[str, Callable[[int], Algorithm]] = {
     "random": lambda seed: random_search.RandomSearch(CONV, STEPS, seed),
     "evolution": lambda seed: evolution.Evolution(Evolution(population=6, sample=3), CONV, STEPS, seed),
@@ -48,8 +54,9 @@ MAKERS: dict[str, Callable[[int], Algorithm]] = {
     ),
     "nsga2": lambda seed: optuna_search.nsga2(Nsga2(population=6), CONV, STEPS, seed),
     "tpe": lambda seed: optuna_search.tpe(Tpe(startup=6), CONV, STEPS, seed),
+    "list": lambda seed: fixed_list.FixedList(thirty(), STEPS),
 }
-SYNCHRONOUS = ("random", "generations", "halving")
+SYNCHRONOUS = ("random", "generations", "halving", "list")
 
 
 def value_of(request: Request) -> float:

@@ -96,10 +96,18 @@ def test_children_at_the_same_time_find_the_same(undisturbed: RunDirectory, tmp_
         assert set(tables.scores["rank"]) == {0, 1}
 
 
-def test_halving_promotes_learners_from_their_saved_states(undisturbed: RunDirectory, tmp_path: Path) -> None:
+def test_halving_promotes_learners_that_another_process_saved(undisturbed: RunDirectory, tmp_path: Path) -> None:
+    """The first process is killed in its fifth evaluation, the first of a promoted learner."""
     place = directory(tmp_path / "halving")
     halving = "search.algorithm={name: halving, first: 1, eta: 2, asynchronous: false}"
-    report = campaign(place, halving, "search.replicas=1", "search.budget=4", "search.certificate.fraction=0")
+    options = (halving, "search.replicas=1", "search.budget=4", "search.certificate.fraction=0")
+    other = multiprocessing.get_context("fork").Process(
+        target=campaign, args=(place, *options, "search.chaos=kill:rank=0@eval=5")
+    )
+    other.start()
+    other.join()
+    assert len(read_journals(place / "campaign" / "journal").scores) == 4
+    report = campaign(place, *options)
     rows = {(score.arch, score.fidelity): score for score in read_journals(place / "campaign" / "journal").scores}
     assert sorted(fidelity for _, fidelity in rows) == [1, 1, 1, 1, 2, 2, 3]
     (winner,) = (arch for arch, fidelity in rows if fidelity == 3)

@@ -169,3 +169,11 @@ def test_bca_falls_back_where_its_correction_does_not_exist():
     found = stats.spearman([1, 2, 3, 4, 5], [1, 2, 3, 4, 5], rng=rng(), resamples=200, method="bca")
     assert (found.value, found.low, found.high) == (pytest.approx(1), pytest.approx(1), pytest.approx(1))
     assert str(found) == "1.000 [1.000, 1.000]"
+
+
+def test_a_signed_rank_test_sees_a_shift_and_no_difference_where_there_is_none() -> None:
+    generator = rng()
+    first = generator.normal(size=30)
+    assert stats.signed_rank(first + 1 + 0.1 * generator.normal(size=30), first) < 1e-6
+    assert stats.signed_rank(first + generator.normal(size=30), first) > 0.01
+    assert stats.signed_rank(first, first) == 1.0

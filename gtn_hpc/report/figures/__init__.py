@@ -2,12 +2,13 @@
 
 from gtn_hpc.report.figures.cost import costs, failures, utilisation
 from gtn_hpc.report.figures.ranking import correlation, correlations
-from gtn_hpc.report.figures.searching import pareto, progress, training_curves
+from gtn_hpc.report.figures.searching import comparison, pareto, progress, training_curves
 from gtn_hpc.report.figures.style import PALETTE, save
 from gtn_hpc.report.figures.teaching import learning_curves, meta_accuracy, meta_loss
 
 __all__ = [
     "PALETTE",
+    "comparison",
     "correlation",
     "correlations",
     "costs",

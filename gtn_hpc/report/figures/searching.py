@@ -43,6 +43,26 @@ def progress(frame: pd.DataFrame, by: By = "evaluations") -> Chart:
     return styled(chart, height=240)
 
 
+def comparison(frame: pd.DataFrame, cost: str, value: str) -> Chart:
+    """Mean over seeds of what algorithms reach for a cost (logarithmic), with its interval.
+
+    `cost` and `value` are the titles of the axes. Columns: algorithm, cost, mean, low, high (shares of one).
+    """
+    algorithms = list(frame["algorithm"].unique())
+    base = alt.Chart(frame).encode(
+        x=alt.X("cost:Q", title=cost, scale=alt.Scale(type="log", nice=False), axis=alt.Axis(format="~s")),
+        color=alt.Color("algorithm:N", sort=algorithms),
+        tooltip=[
+            "algorithm:N",
+            "cost:Q",
+            *(alt.Tooltip(f"{name}:Q", format=".2%") for name in ("mean", "low", "high")),
+        ],
+    )
+    y = alt.Y("mean:Q", title=value, axis=PERCENT, scale=SHOWN)
+    band = base.mark_area(opacity=0.18, interpolate="step-after").encode(y=alt.Y("low:Q", title=value), y2="high:Q")
+    return styled(band + base.mark_line(strokeWidth=2.5, interpolate="step-after").encode(y=y))
+
+
 def pareto(frame: pd.DataFrame, cost: Cost = "params", y: str = "estimate") -> Chart:
     """Accuracy against cost; those that none beats in both are joined.
 

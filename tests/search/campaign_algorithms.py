@@ -1,0 +1,229 @@
+"""Do the algorithms search better than chance? Two comparisons over seeds, each as numbers and curves.
+
+On a table of NAS-Bench-201, how far the best so far is from the best there is; on digits, with networks of the `chain`
+space that are trained in earnest, how many inner steps ASHA needs for an architecture as good as random search's best.
+Writes STEM.jsonl (a line a search), STEM.md, and a figure of each. Resumable: searches that the report holds are not
+repeated.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from search_campaign import campaign, curriculum
+from table_search import Table, search_table
+
+from gtn_hpc.report import figures
+from gtn_hpc.scores.replay import read_journals
+from gtn_hpc.stats import mean, paired_difference, signed_rank
+
+ON_TABLE = {
+    "random": "{name: random}",
+    "evolution": "{name: evolution}",
+    "evolution by generations": "{name: evolution, population: 20, sample: 5, synchronous: true}",
+    "local search": "{name: local}",
+}
+EVALUATIONS, FIRST_SHOWN = 300, 10
+STEPS, ARCHITECTURES = 27, 40
+ON_DIGITS = {
+    "random": ("{name: random}", ARCHITECTURES),
+    "ASHA": ("{name: halving, first: 3, eta: 3}", 3 * ARCHITECTURES),
+}
+"""Each with its budget, for about equally many inner steps in all."""
+
+CHAINS = [
+    "search.space={name: chain, widths: [8, 16, 32, 64]}",
+    "search.replicas=1",
+    "search.score_at=[]",
+    "search.certificate.fraction=0",
+]
+Row = dict[str, Any]
+Changes = list[list[float]]
+
+
+def on_table(path: Path, seeds: int, done: list[Row]) -> Iterator[Row]:
+    table = Table.read(path)
+    for algorithm, section in ON_TABLE.items():
+        for seed in missing(done, "table", algorithm, seeds):
+            changes = search_table(table, section, seed, EVALUATIONS)
+            regrets = [[cost, table.best_validation - value, table.best_test - test] for cost, value, test in changes]
+            yield {"study": "table", "algorithm": algorithm, "seed": seed, "changes": rounded(regrets)}
+
+
+def on_digits(seeds: int, done: list[Row]) -> Iterator[Row]:
+    for algorithm, (section, budget) in ON_DIGITS.items():
+        for seed in missing(done, "digits", algorithm, seeds):
+            place = Path(tempfile.mkdtemp(prefix="algorithms-"))
+            curriculum(place / "curriculum.h5", steps=STEPS)
+            options = [f"search.algorithm={section}", f"search.budget={budget}", f"run.seed={seed}"]
+            campaign(place, *CHAINS, *options)
+            changes, steps = costs(place / "campaign" / "journal")
+            shutil.rmtree(place)
+            yield {"study": "digits", "algorithm": algorithm, "seed": seed, "changes": rounded(changes), "steps": steps}
+
+
+def costs(journal: Path) -> tuple[Changes, int]:
+    """Inner steps until the best after all steps changed, and what it reached; the inner steps of the whole search.
+
+    A learner that goes on from its saved state costs the steps that are added.
+    """
+    taught: dict[str, int] = {}
+    changes: Changes = []
+    for tell in sorted(read_journals(journal).tells, key=lambda tell: tell.order):
+        taught[tell.arch] = tell.fidelity
+        if tell.fidelity == STEPS and (not changes or tell.value > changes[-1][1]):
+            changes.append([sum(taught.values()), tell.value])
+    return changes, sum(taught.values())
+
+
+def missing(done: list[Row], study: str, algorithm: str, seeds: int) -> list[int]:
+    there = {row["seed"] for row in done if (row["study"], row["algorithm"]) == (study, algorithm)}
+    return [seed for seed in range(seeds) if seed not in there]
+
+
+def rounded(changes: Iterable[Iterable[float]]) -> Changes:
+    return [[round(number, 6) for number in change] for change in changes]
+
+
+def reached(rows: list[Row], study: str, algorithm: str, at: Iterable[float], column: int) -> np.ndarray:
+    """The column of the last change at each cost, NaN before the first [seeds, costs]."""
+    found = []
+    for row in sorted(rows, key=lambda row: row["seed"]):
+        if (row["study"], row["algorithm"]) == (study, algorithm):
+            begun = [[change for change in row["changes"] if change[0] <= cost] for cost in at]
+            found.append([changes[-1][column] if changes else np.nan for changes in begun])
+    return np.array(found)
+
+
+def curves(rows: list[Row], study: str, names: Iterable[str], at: list[int], column: int) -> pd.DataFrame:
+    """Mean and 95 % interval over seeds, from where every seed has a value."""
+    found = []
+    for name in names:
+        values = reached(rows, study, name, at, column)
+        for cost, of_seeds in zip(at, values.T, strict=True):
+            if not np.isnan(of_seeds).any():
+                estimate = mean(of_seeds)
+                found.append((name, cost, estimate.value, estimate.low, estimate.high))
+    return pd.DataFrame(found, columns=["algorithm", "cost", "mean", "low", "high"])
+
+
+def table_lines(rows: list[Row]) -> list[str]:
+    final = {name: [reached(rows, "table", name, [EVALUATIONS], i)[:, 0] * 100 for i in (1, 2)] for name in ON_TABLE}
+    seeds = len(final["random"][0])
+    lines = [
+        f"## NAS-Bench-201 as a table: {seeds} seeds, {EVALUATIONS} evaluations",
+        "",
+        "The score is the table's CIFAR-10 validation accuracy; cells of one function count as one (5,044). Regret: "
+        "percentage points from the best cell of the table to the one with the best validation accuracy so far. Gain: "
+        "random's regret less this one's, seed by seed, with Student's 99 % interval; p: Wilcoxon's signed-rank test, "
+        "two-sided.",
+        "",
+        "| algorithm | regret on validation, mean (sd) | gain | p | regret on test, mean (sd) | gain | p |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in ON_TABLE:
+        cells = [cell for i in (0, 1) for cell in comparison_cells(final[name][i], final["random"][i])]
+        lines.append(f"| {name} (`{ON_TABLE[name]}`) | {' | '.join(cells)} |")
+    return lines
+
+
+def comparison_cells(ours: np.ndarray, chance: np.ndarray) -> list[str]:
+    own = f"{ours.mean():.3f} ({ours.std(ddof=1):.3f})"
+    if ours is chance:
+        return [own, "", ""]
+    gain = paired_difference(chance, ours, level=0.99)
+    return [own, f"{gain.value:.3f} [{gain.low:.3f}, {gain.high:.3f}]", f"{signed_rank(chance, ours):.1g}"]
+
+
+def digits_lines(rows: list[Row]) -> list[str]:
+    pairs = [
+        [
+            next(r for r in rows if (r["study"], r["algorithm"], r["seed"]) == ("digits", name, seed))
+            for name in ON_DIGITS
+        ]
+        for seed in range(sum((row["study"], row["algorithm"]) == ("digits", "random") for row in rows))
+    ]
+    lines = [
+        f"## ASHA on digits, space `chain`: {len(pairs)} seeds",
+        "",
+        f"Curriculum: {STEPS} frozen batches of 32 real digits (SGD, rate 0.1, momentum 0.5). Random search scores "
+        f"{ARCHITECTURES} architectures after all {STEPS} steps; ASHA (rungs 3, 9, 27) begins {3 * ARCHITECTURES}. "
+        f"Only accuracies after {STEPS} steps count; a promoted learner costs the steps that are added.",
+        "",
+        "| seed | random's best | its inner steps until then (in all) | ASHA's until one at least as good (in all) | "
+        "ASHA's best |",
+        "|---|---|---|---|---|",
+    ]
+    needed = []
+    for random, asha in pairs:
+        cost, best = random["changes"][-1]
+        steps = next((cost for cost, value in asha["changes"] if value >= best), np.inf)
+        needed.append((cost, steps))
+        lines.append(
+            f"| {random['seed']} | {best:.4f} | {cost:.0f} ({random['steps']}) | {steps:.0f} ({asha['steps']}) | "
+            f"{asha['changes'][-1][1]:.4f} |"
+        )
+    first, second = np.array(needed).T
+    gain = paired_difference(first, second, level=0.99)
+    lines += [
+        "",
+        f"Mean inner steps until random's best: random {first.mean():.0f}, ASHA {second.mean():.0f}; ASHA needed fewer "
+        f"in {int((second < first).sum())} of {len(first)} seeds, {gain.value:.0f} [{gain.low:.0f}, {gain.high:.0f}] "
+        f"fewer in the mean (99 % interval), p = {signed_rank(first, second):.2g}.",
+    ]
+    return lines
+
+
+def draw(rows: list[Row], folder: Path) -> None:
+    """Writes search-regret.png and search-asha.png."""
+    shown = [*range(FIRST_SHOWN, EVALUATIONS + 1, 2)]
+    regret = curves(rows, "table", ON_TABLE, shown, 2)
+    steps = curves(rows, "digits", ON_DIGITS, [*range(STEPS, STEPS * ARCHITECTURES + 1, 6)], 1)
+    for name, chart in {
+        "search-regret": figures.comparison(regret, "architectures scored", "regret (test accuracy)"),
+        "search-asha": figures.comparison(steps, "inner steps of all learners", "best validation accuracy"),
+    }.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            picture, _ = figures.save(chart, Path(scratch) / name)
+            shutil.copy(picture, folder / picture.name)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--stem", type=Path, required=True, help="writes STEM.jsonl and STEM.md")
+    parser.add_argument("--table", type=Path, required=True, help="CSV with cellstr, cifar10-val and cifar10-test")
+    parser.add_argument("--images", type=Path, required=True, help="folder of the figures")
+    parser.add_argument("--table-seeds", type=int, default=50)
+    parser.add_argument("--digits-seeds", type=int, default=10)
+    chosen = parser.parse_args()
+    if not chosen.table.is_file():
+        sys.exit(f"There is no table {chosen.table}: name one with --table (make: TABLE=...).")
+    report = chosen.stem.with_suffix(".jsonl")
+    rows = [json.loads(line) for line in report.read_text().splitlines()] if report.is_file() else []
+    for make in (on_digits(chosen.digits_seeds, list(rows)), on_table(chosen.table, chosen.table_seeds, list(rows))):
+        for row in make:
+            rows.append(row)
+            with report.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+    head = (
+        "# Search algorithms over seeds\n\n"
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({platform.machine()}), `make campaign-algorithms`.\n"
+    )
+    page = [head, *table_lines(rows), "", *digits_lines(rows), ""]
+    chosen.stem.with_suffix(".md").write_text("\n".join(page))
+    draw(rows, chosen.images)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
