@@ -1,6 +1,6 @@
 """How often something happens."""
 
-from scipy.special import gammaincinv
+import scipy
 
 from gtn_hpc.stats.estimate import Estimate, nothing
 
@@ -13,7 +13,11 @@ def rate(count: int, duration: float, level: float = 0.95) -> Estimate:
     if duration <= 0:
         return nothing(count, "no time has passed", level)
     tail = (1 - level) / 2
-    low = float(gammaincinv(count, tail)) if count else 0.0
+    low = float(scipy.special.gammaincinv(count, tail)) if count else 0.0
     return Estimate(
-        count / duration, low / duration, float(gammaincinv(count + 1, 1 - tail)) / duration, count, level=level
+        count / duration,
+        low / duration,
+        float(scipy.special.gammaincinv(count + 1, 1 - tail)) / duration,
+        count,
+        level=level,
     )
