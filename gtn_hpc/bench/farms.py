@@ -101,6 +101,11 @@ def mpi4py_futures(opened: ExitStack) -> Run | None:
     return lambda tasks: _exhaust(as_completed([executor.submit(do, task) for task in tasks]))
 
 
+def no_farm(opened: ExitStack) -> Run:  # noqa: ARG001
+    """One task after the other in this process: what the machine itself makes of them."""
+    return lambda tasks: _exhaust(map(do, tasks))
+
+
 def parsl(opened: ExitStack) -> Run:
     """Its high-throughput executor with two workers on this host."""
     import parsl
@@ -124,7 +129,12 @@ def _exhaust(values: Iterator[Any]) -> None:
             value.result()
 
 
-SYSTEMS: dict[str, Callable[[ExitStack], Run | None]] = {"gtn": gtn, "mpi4py.futures": mpi4py_futures, "parsl": parsl}
+SYSTEMS: dict[str, Callable[[ExitStack], Run | None]] = {
+    "gtn": gtn,
+    "mpi4py.futures": mpi4py_futures,
+    "parsl": parsl,
+    "no farm": no_farm,
+}
 
 if __name__ == "__main__":
     from gtn_hpc.bench import farms

@@ -1,5 +1,6 @@
 """What a child does: open its work once, then task after task, until its parent closes the connection."""
 
+import os
 import pickle
 import resource
 import sys
@@ -7,9 +8,13 @@ import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from gtn_hpc.farm.pool import Work
+
+AWAKE = 3e-4
+"""Seconds that a child looks for its next task before it sleeps."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,20 @@ def serve(connection: Connection) -> None:
             _limit(job.bytes)
             connection.send(Reply())
             while True:
-                task = connection.recv()
+                task = _next(connection)
                 connection.send_bytes(packed(reply_to(do, task)))
     except EOFError:
         return
     except Exception as error:
         connection.send_bytes(packed(Reply(error=error)))
+
+
+def _next(connection: Connection) -> Any:
+    """The next task. It mostly comes at once, and a process that sleeps takes a while to wake."""
+    end = perf_counter() + AWAKE
+    while not connection.poll(0) and perf_counter() < end:
+        os.sched_yield()
+    return connection.recv()
 
 
 def reply_to(do: Any, task: Any) -> Reply:
