@@ -10,6 +10,7 @@ from collections import deque
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Generic, Self
@@ -64,6 +65,7 @@ class Ranks(Pool[Task, Result]):
         self._desk: _Desk[Task, Result] = _Desk(self.workers)
         self._news = threading.Event()
         self._left = False
+        self._failure: Exception | None = None
         self._clerk = threading.Thread(target=self._attend, name="ranks", daemon=True)
 
     @property
@@ -88,12 +90,24 @@ class Ranks(Pool[Task, Result]):
         self._clerk.join()
 
     def submit(self, task: Task) -> "Future[Result]":
+        if self._failure is not None:
+            raise self._failure
         future: Future[Result] = Future()
         self._desk.waiting.append((future, task))
         self._news.set()
         return future
 
     def _attend(self) -> None:
+        """What cannot be exchanged fails every task, rather than let the search wait for ever."""
+        try:
+            self._exchange()
+        except Exception as error:
+            self._failure = error
+            for future in [*chain(*self._desk.under_way.values()), *(future for future, _ in self._desk.waiting)]:
+                if not future.done():
+                    future.set_exception(error)
+
+    def _exchange(self) -> None:
         """Sends tasks and takes answers, until the pool is left and all have answered."""
         nap = mpi.Nap()
         while not (self._left and self._desk.idle):
