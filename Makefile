@@ -53,7 +53,8 @@ campaign-digests: venv  ## one search started in every way there is: equal diges
 campaign-algorithms: venv  ## search algorithms against chance, over seeds: TABLE=nasbench201.csv.gz (minutes)
 	nice -n 10 $(BIN)/python tests/search/campaign_algorithms.py -o $(CAMPAIGN)-algorithms --table '$(TABLE)' --images docs/images
 
-campaign-slurm: venv packages  ## a real Slurm: short limits, preemption, lost nodes; then again with accounting (half an hour)
+campaign-slurm: venv  ## a real Slurm: short limits, preemption, lost nodes; then again with accounting (half an hour)
+	@sh tests/packages.sh slurmdbd mariadb-server
 	PATH="$(CURDIR)/$(BIN):$$PATH" nice -n 10 $(BIN)/python -m pytest -p no:xdist --timeout 900 --durations 0 tests/slurm/campaign_slurm.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" SLURM_TEST_ACCOUNTING=1 $(BIN)/python -m pytest -p no:xdist --timeout 900 tests/slurm
 

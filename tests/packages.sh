@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs the Debian packages that some tests use, where this is Debian and root. Never fails: those tests skip, with the reason.
-wanted="chromium dataset-fashion-mnist munge shellcheck slurm-wlm"
+# packages.sh [FURTHER ...]: installs the Debian packages that some tests use, where this is Debian and root.
+# Never fails: those tests skip, with the reason.
+wanted="chromium dataset-fashion-mnist munge shellcheck slurm-wlm $*"
 command -v dpkg-query >/dev/null && command -v apt-get >/dev/null || exit 0
 missing=""
 for package in $wanted; do

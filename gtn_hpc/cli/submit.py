@@ -1,18 +1,25 @@
 """`gtn submit`."""
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gtn_hpc.cli import console
 from gtn_hpc.cli.options import ConfigFile, Json, Overrides, SiteProfile
+from gtn_hpc.cli.standing import Watcher
+from gtn_hpc.cli.top import lines
+from gtn_hpc.core.rundir import RunDirectory
 
 if TYPE_CHECKING:
     from gtn_hpc.launch.job import Job
 
 PERIOD = 2.0
 """Seconds between two looks at jobs that are waited for."""
+
+PROGRESS = 30.0
+"""Seconds between two notes on how far they are."""
 
 
 def submit(
@@ -23,7 +30,7 @@ def submit(
     ] = "train",
     cluster: Annotated[str, typer.Option(help="slurm, local (a process here) or debug (this process).")] = "slurm",
     site: SiteProfile = None,
-    array: Annotated[int, typer.Option(min=1, help="Split a search into so many independent Slurm jobs.")] = 1,
+    array: Annotated[int, typer.Option(min=1, help="Split a search into so many independent jobs.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the batch scripts; submit nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Watch the jobs until they have ended.")] = False,
     as_json: Json = False,
@@ -44,8 +51,9 @@ def submit(
         return console.emit({"scripts": texts}) if as_json else console.say("\n".join(texts.values()))
     jobs = submitting.submit(settings, stage=stage, cluster=cluster, site=profile, array=array)  # type: ignore[arg-type]
     if not as_json:
-        console.say("\n".join(f"{' '.join(job.stages)}: job {job.id}, log {job.log}" for job in jobs))
-    outcomes = _watch(jobs) if wait or cluster == "debug" else []
+        console.say("\n".join(f"{' '.join(job.stages)}: job {job.id}{_log_of(job)}" for job in jobs))
+    watcher = Watcher(RunDirectory(Path(settings.run.root) / settings.run.name))
+    outcomes = _watch(jobs, watcher) if wait or cluster == "debug" else []
     if as_json:
         console.emit(
             {"jobs": [{"job": job.id, "stages": job.stages, "log": job.log} for job in jobs]} | _told(outcomes)
@@ -53,16 +61,24 @@ def submit(
     return None
 
 
-def _watch(jobs: "list[Job]") -> "list[dict[str, object]]":
-    """Notes each change of state; the outcomes, or the first failure as an error."""
+def _log_of(job: "Job") -> str:
+    return "" if job.cluster == "debug" else f", log {job.log}"
+
+
+def _watch(jobs: "list[Job]", watcher: Watcher) -> "list[dict[str, object]]":
+    """Notes changes of state, and now and then how far the run is; gives the outcomes, or raises the first failure."""
     before: dict[str, str] = {}
+    noted = time.monotonic()
     while True:
         states = {job.id: job.state() for job in jobs}
         for job in jobs:
             if states[job.id] != before.get(job.id):
                 console.note(f"{time.strftime('%H:%M:%S')} {' '.join(job.stages)} ({job.id}): {states[job.id].lower()}")
-        if all(job.done() for job in jobs):
+        if all(job.done() or job.cluster == "debug" for job in jobs):
             break
+        if time.monotonic() - noted > PROGRESS:
+            console.note("\n".join(f"{'':9}{line}" for line in list(lines(watcher.look()))[1:]))
+            noted = time.monotonic()
         before = states
         time.sleep(PERIOD)
     found = [job.result() for job in jobs]

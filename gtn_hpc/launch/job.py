@@ -39,7 +39,9 @@ class Job:
         """PENDING, RUNNING, COMPLETED, FAILED, ... ; where Slurm has forgotten the job, whether it left a result."""
         if self.cluster == "slurm" and not self._has_result():
             return slurm_state(self.id)
-        if self.cluster == "debug" or self._has_result():
+        if self.cluster == "debug":
+            return "FINISHED" if self.handle.state == "DONE" else "PENDING"
+        if self._has_result():
             return "FINISHED"
         return "RUNNING" if self.handle.state == "RUNNING" else "FAILED"
 
@@ -47,8 +49,8 @@ class Job:
         return self.state() not in UNFINISHED
 
     def wait(self, poll: float = 2.0) -> None:
-        """Returns when the job has ended, however it ended; a requeued one has not."""
-        while not self.done():
+        """Returns when the job has ended, however it ended; a requeued one has not. A debug job runs with `result`."""
+        while self.cluster != "debug" and not self.done():
             time.sleep(poll)
 
     def result(self) -> Outcome:
@@ -62,7 +64,7 @@ class Job:
             raise self._failure("it left no result")
         error = self.handle.task(0).exception()
         if error is not None:
-            raise self._failure("a stage failed") from error
+            raise self._failure(str(error) if self.cluster == "debug" else "a stage failed") from error
         outcome: Outcome = self.handle.task(0).result()
         return outcome
 
@@ -80,6 +82,8 @@ class Job:
         return self.cluster != "debug" and bool(self.handle.paths.result_pickle.exists())
 
     def _failure(self, why: str) -> ClusterError:
+        if self.cluster == "debug":
+            return ClusterError(f"Job {self.id} ({' '.join(self.stages)}) failed: {why}")
         said = self.log.read_text(errors="replace").splitlines()[-TAIL:] if self.log.is_file() else []
         told = "\n    ".join(["", *said])
         return ClusterError(

@@ -80,7 +80,7 @@ def _search(config: Config, wanted: Resources, journals: Journals | None) -> For
     took = [score.seconds for score in journals.scores] if journals else []
     seconds = statistics.mean(took) * evaluations / workers if took else None
     share = f"{-(-evaluations // workers)} of {evaluations} evaluations"
-    source = f"{len(took)} recorded evaluations" if took else "unknown before some are scored"
+    source = f"{len(took)} recorded evaluations" if took else "nothing is scored yet"
     return Forecast("search", processes, share, seconds, source, 60.0 * wanted.minutes)
 
 
@@ -88,8 +88,8 @@ def _final(config: Config, wanted: Resources, journals: Journals | None) -> Fore
     section = config.final
     took = [row.seconds / row.epochs for row in journals.finals if row.epochs] if journals else []
     seconds = statistics.mean(took) * section.epochs * section.top_k if took else None
-    share = f"{section.top_k} architectures, {section.epochs} epochs each"
-    source = f"{len(took)} recorded trainings" if took else "unknown before one is trained"
+    share = f"{section.top_k} architecture{'' if section.top_k == 1 else 's'}, {section.epochs} epochs each"
+    source = f"{len(took)} recorded trainings" if took else "nothing is trained yet"
     return Forecast("final", 1, share, seconds, source, 60.0 * wanted.minutes)
 
 
@@ -117,8 +117,12 @@ def lines(config: Config, found: list[Forecast], measured: Measured | None) -> I
     if measured is not None:
         yield f"memory  {measured.peak_bytes / 2**20:.0f} MiB a process on {measured.device}"
         sizes = files(config, measured)
-        yield "files   " + ", ".join(f"{name} {size / 2**20:.1f} MiB" for name, size in sizes.items())
+        yield "files   " + ", ".join(f"{name} {_size(size)}" for name, size in sizes.items())
         yield f"        in {Path(config.run.root) / config.run.name}"
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.0f} KiB"
 
 
 def _duration(seconds: float) -> str:

@@ -81,7 +81,9 @@ def _options(name: str, site: Site) -> Iterator[str]:
     yield f"--nodes={wanted.nodes}"
     yield f"--ntasks-per-node={wanted.tasks_per_node}"
     yield f"--cpus-per-task={wanted.cpus_per_task}"
-    if wanted.gpus_per_task:
+    if wanted.gpus_per_task and script.stage == "train" and site.teaching == "torchrun":
+        yield f"--gpus-per-node={wanted.gpus_per_task * wanted.tasks_per_node}"  # one agent a node shares them out
+    elif wanted.gpus_per_task:
         yield f"--gpus-per-task={wanted.gpus_per_task}"
     if wanted.memory:
         yield f"--mem={wanted.memory}"

@@ -22,6 +22,9 @@ Cluster = Literal["slurm", "local", "debug"]
 
 PIPELINE = ("train", "search", "final", "report")
 
+UNLIMITED = 366 * 24 * 60
+"""Minutes that a process of this machine may take: it is nobody else's turn."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -44,8 +47,8 @@ def submit(
 ) -> list[Job]:
     """Submits a stage, or all of them one after the other, and returns at once with a job for each.
 
-    On Slurm `array` > 1 splits a search into so many jobs, followed by one that does what they left. On `local` and
-    `debug` everything is one job in one process; `debug` runs when its result is asked for.
+    `array` > 1 splits a search into so many jobs, followed by one that does what they left. On `local` and `debug` a
+    pipeline is one job in one process; `debug` runs when its result is asked for.
 
     Raises:
         ConfigError: configuration or profile are not valid.
@@ -60,9 +63,17 @@ def submit(
     jobs: list[Job] = []
     before: list[str] = []
     for plan in plans(settings, file, profile, stage, cluster, array):
-        jobs += _submit(plan, cluster, profile, run, dependency(plan, before))
+        if cluster == "local" and plan.after:
+            plan = replace(plan, tasks=tuple(replace(task, after=_processes(jobs)) for task in plan.tasks))
+        waits_for = dependency(plan, before) if cluster == "slurm" else " ".join(job.id for job in jobs)
+        jobs += _submit(plan, cluster, profile, run, waits_for)
         before.append(jobs[-1].id.split("_")[0])
     return jobs
+
+
+def _processes(jobs: Sequence[Job]) -> tuple[int, ...]:
+    """Local jobs are named by their process."""
+    return tuple(int(job.id) for job in jobs)
 
 
 def texts(settings: Config, profile: Site, stage: Stage, array: int = 1) -> dict[str, str]:
@@ -90,7 +101,12 @@ def plans(
     run = (Path(settings.run.root) / settings.run.name).absolute()
     task = StageTask(file.absolute(), run, (stage,), (), profile.restarts)
     stages = PIPELINE if stage == "pipeline" else (stage,)
-    if cluster != "slurm":
+    if array > 1 and stage not in (("search", "pipeline") if cluster == "slurm" else ("search",)):
+        raise UsageError(
+            f"The stage {stage} cannot be split into an array of {array} on '{cluster}'.",
+            remedy="An array splits a search (--stage search), on Slurm that of a pipeline too.",
+        )
+    if cluster != "slurm" and array == 1:
         yield Plan(stage, (replace(task, stages=stages),), getattr(profile, stages[0]))
         return
     for place, name in enumerate(stages):
@@ -163,12 +179,12 @@ def _executor(plan: Plan, cluster: Cluster, profile: Site, run: RunDirectory, wa
     import submitit
 
     logging.getLogger("submitit").setLevel(logging.ERROR)  # it warns where there is no sacct; we ask squeue
-    folder, wanted = run.slurm.absolute() / "submitit", plan.resources
+    folder = run.slurm.absolute() / "submitit"
     if cluster == "debug":
         return submitit.DebugExecutor(folder=folder)
     if cluster == "local":
         local = submitit.LocalExecutor(folder=folder)
-        local.update_parameters(timeout_min=wanted.minutes, signal_delay_s=_lead(profile, wanted))
+        local.update_parameters(timeout_min=UNLIMITED)
         return local
     try:
         slurm = submitit.SlurmExecutor(folder=folder, python=profile.start)

@@ -23,6 +23,9 @@ FORWARDED = (signal.SIGUSR2, signal.SIGTERM)
 SLURM_ENDS_US = 120.0
 """Seconds within which Slurm ends the processes of a job that it puts back into the queue."""
 
+LOOK = 0.5
+"""Seconds between two looks at processes that have to end first."""
+
 
 class StageFailed(GtnError):
     """A stage ended with another code than 0."""
@@ -53,9 +56,13 @@ class StageTask:
     overrides: tuple[str, ...]
     restarts: int
     """Most restarts of a stage."""
+    after: tuple[int, ...] = ()
+    """Processes of this machine that have to end first, however they end."""
 
     def __call__(self) -> Outcome:
         """Raises StageFailed where a stage ends with an error, or was stopped too often."""
+        while any(map(_lives, self.after)):
+            time.sleep(LOOK)
         began, starts = time.time(), 0
         for stage in self.stages:
             starts += self._run_to_end(stage)
@@ -90,6 +97,16 @@ class StageTask:
                 return _ended(stage, code, starts, again.why)
             if "SLURM_JOB_ID" in os.environ:
                 _requeue(stage)
+
+
+def _lives(process: int) -> bool:
+    """Whether it runs; one that has ended is listed until its parent has taken notice."""
+    try:
+        os.kill(process, 0)
+    except OSError:
+        return False
+    status = Path(f"/proc/{process}/stat")
+    return not status.is_file() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def _follow_the_first(stage: str, code: int, starts: int) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gtn_hpc.launch.doctor import files
+from gtn_hpc.launch.doctor import files, software
 from gtn_hpc.launch.doctor.ranks import own_gpus
 
 HERE = Path(__file__).parent
@@ -146,6 +146,11 @@ def test_two_ranks_on_one_gpu(tmp_path, with_slurm):
     says(found["all-reduce"], "ok", "over 2 ranks takes")
     says(found["launcher"], "ok", "torchrun: rank 0 of 2, 0 of 2 on")
     assert "mpiexec" not in found
+
+
+def test_mpi_that_refuses_root():
+    told = subprocess.CompletedProcess("mpiexec", 1, "", "prterun has detected an attempt to run as root.\n")
+    says(asdict(software._judged("mpiexec", told, "mpiexec", "")), "fail", "as root", "OMPI_ALLOW_RUN_AS_ROOT=1")
 
 
 def test_gpus_that_are_the_ranks_own():

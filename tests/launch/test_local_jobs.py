@@ -13,6 +13,7 @@ import pytest
 from gtn_hpc.core.errors import ClusterError, UsageError
 from gtn_hpc.launch import record, submit
 from gtn_hpc.launch.submitting import dependency, plans
+from gtn_hpc.launch.task import StageFailed, StageTask
 
 HERE = Path(__file__).parent
 TINY = HERE.parent / "slurm" / "tiny.yaml"
@@ -24,7 +25,7 @@ def root(tmp_path):
 
 
 def test_a_local_job_that_is_stopped_goes_on_by_itself(tmp_path, root):
-    (job,) = submit(TINY, [*root, "meta.iterations=60", "meta.replicas=1", "meta.checkpoint_every=5"], cluster="local")
+    (job,) = submit(TINY, [*root, "meta.iterations=40", "meta.replicas=1", "meta.checkpoint_every=5"], cluster="local")
     run = tmp_path / "tiny"
     end = time.monotonic() + 100
     while not list((run / "checkpoints").glob("step-*5/manifest.json")):
@@ -64,11 +65,28 @@ def test_a_failure_shows_the_log_of_the_job(root):
         job.result()
 
 
+def test_a_failure_in_this_process_says_what_failed(root):
+    (job,) = submit(TINY, [*root, "data.name=nowhere"], cluster="debug")
+    assert job.state() == "PENDING"
+    with pytest.raises(ClusterError, match="gtn train ended with exit code 1") as caught:
+        job.result()
+    assert isinstance(caught.value.__cause__, StageFailed)
+
+
+def test_a_job_that_waits_for_processes_begins_when_they_have_ended(tmp_path):
+    job_run(tmp_path / "tiny").create()
+    other = subprocess.Popen(["sleep", "1"])
+    StageTask(TINY, tmp_path / "tiny", (), (), restarts=0, after=(other.pid,))()
+    assert other.poll() == 0
+
+
 def test_what_cannot_be_submitted_is_refused(root):
     with pytest.raises(UsageError, match="'seach' cannot be submitted"):
         submit(TINY, root, stage="seach", cluster="debug")
     with pytest.raises(UsageError, match="Did you mean 'slurm'"):
         submit(TINY, root, cluster="slrum")
+    with pytest.raises(UsageError, match="stage pipeline cannot be split into an array of 3 on 'local'"):
+        submit(TINY, root, stage="pipeline", cluster="local", array=3)
     with pytest.raises(UsageError, match="learns from scores"):
         submit(TINY, [*root, "search.algorithm={name: evolution}"], stage="search", cluster="slurm", array=3)
 
@@ -86,5 +104,10 @@ def test_what_waits_for_what():
     ]
     waits = [dependency(plan, ["1", "2", "3", "4"][:place]) for place, plan in enumerate(found)]
     assert waits == ["", "afterok:1", "afterok:1,afterany:2", "afterok:3", "afterok:4"]
+    split = plans(load(TINY), TINY, Site(), "search", "local", array=3)
+    assert [(plan.name, len(plan.tasks), plan.after) for plan in split] == [
+        ("search-array", 3, None),
+        ("search", 1, "afterany"),
+    ]
     (alone,) = plans(load(TINY), TINY, Site(), "pipeline", "local")
     assert alone.tasks[0].stages == ("train", "search", "final", "report")

@@ -1,8 +1,10 @@
 """Jobs on the cluster of the tests."""
 
+import functools
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,7 @@ ROOT = HERE.parents[1]
 TINY = HERE / "tiny.yaml"
 
 TWO_NODES = ("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", "--time=5")
-LONG = ("meta.iterations=150", "meta.replicas=2")
+LONG = ("meta.iterations=100", "meta.replicas=2", "meta.checkpoint_every=10")
 """Long enough to be met in the middle."""
 
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
@@ -70,7 +72,7 @@ class Slurm:
             time.sleep(0.2)
         return state
 
-    def succeed(self, job, place, timeout=150):
+    def succeed(self, job, place, timeout=240):
         assert self.wait(job, place, timeout=timeout) == "COMPLETED", said(place)
 
 
@@ -107,10 +109,22 @@ def jobs_of(run):
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
-def alone(place, *overrides):
+PLACES = []
+"""Of runs in this process; gone with it."""
+
+
+@functools.cache
+def taught(*overrides):
+    """The directory of a run in this process."""
+    PLACES.append(tempfile.TemporaryDirectory(prefix="gtn-alone-"))
+    config = load(TINY, [*overrides, f"run.root={PLACES[-1].name}"])
+    train(config, Connection(ALONE, SoloCommunicator(), torch.device("cpu")))
+    return Path(PLACES[-1].name) / "tiny"
+
+
+def alone(*overrides):
     """The digest that one process reaches."""
-    config = load(TINY, [*overrides, f"run.root={place}/alone"])
-    return train(config, Connection(ALONE, SoloCommunicator(), torch.device("cpu"))).frozen.digest()
+    return digest(taught(*overrides))
 
 
 def digest(run):

@@ -4,20 +4,7 @@ import json
 
 from slurm_jobs import ENDED, LONG, ROOT, TINY, TWO_NODES, alone, begun, digest, jobs_of, said, state_of
 
-TWO_BY_TWO = ("--nodes=2", "--ntasks-per-node=2", "--cpus-per-task=1", "--time=5")
-
-
-def test_two_nodes_with_two_ranks_give_the_digest_of_one_process(slurm, tmp_path):
-    job = slurm.submit("meta_train.sbatch", TINY, f"run.root={tmp_path}", options=TWO_BY_TWO, place=tmp_path)
-    slurm.succeed(job, tmp_path)
-    assert digest(tmp_path / "tiny") == alone(tmp_path)
-    environment = json.loads((tmp_path / "tiny" / "environment.json").read_text())
-    assert environment["slurm"]["SLURM_JOB_ID"] == job
-    assert environment["slurm"]["SLURM_JOB_NODELIST"] == "vnode[0-1]"
-    assert environment["slurm"]["SLURM_JOB_PARTITION"] == "batch"
-    assert "#SBATCH --requeue" in environment["sbatch"]
-    (ended,) = jobs_of(tmp_path / "tiny")
-    assert (ended["job"], ended["stage"], ended["code"], ended["requeue"]) == (job, "train", 0, False)
+from gtn_hpc.storage import attributes
 
 
 def test_a_job_that_slurm_warns_goes_on_after_a_requeue_to_the_same_digest(slurm, tmp_path):
@@ -28,23 +15,39 @@ def test_a_job_that_slurm_warns_goes_on_after_a_requeue_to_the_same_digest(slurm
     slurm.succeed(job, tmp_path)
     assert slurm.show(job, "Restarts") == "1"
     assert state_of(run)["stages"]["train"]["status"] == "done"
-    assert digest(run) == alone(tmp_path, *LONG)
-    assert json.loads((run / "environment.json").read_text())["slurm"]["SLURM_RESTART_COUNT"] == "1"
+    assert digest(run) == alone(*LONG)
+    environment = json.loads((run / "environment.json").read_text())
+    assert environment["slurm"]["SLURM_JOB_ID"] == job
+    assert environment["slurm"]["SLURM_RESTART_COUNT"] == "1"
+    assert "#SBATCH --requeue" in environment["sbatch"]
     assert [event["requeue"] for event in jobs_of(run)] == [True, False]
 
 
-def test_the_pipeline_runs_all_stages_and_leaves_a_report(slurm, tmp_path):
+def test_the_pipeline_over_two_nodes_has_the_digest_of_one_process_and_leaves_a_report(slurm, tmp_path):
     options = f"--output={tmp_path}/%x-%j.out --time=5 --cpus-per-task=1"
-    stages = dict.fromkeys(("TRAIN", "FINAL", "REPORT"), options) | {"SEARCH": f"{options} --ntasks-per-node=2"}
+    stages = dict.fromkeys(("FINAL", "REPORT"), options) | {"SEARCH": f"{options} --ntasks-per-node=2"}
+    stages["TRAIN"] = f"{options} --nodes=2 --ntasks-per-node=2"
     told = slurm.run(ROOT / "slurm" / "pipeline.sh", TINY, f"run.root={tmp_path}", environ=stages)
     jobs = dict(line.split() for line in told.splitlines())
     assert list(jobs) == ["train", "search", "final", "report"]
     for job in jobs.values():
         slurm.succeed(job, tmp_path, timeout=200)
-    state = state_of(tmp_path / "tiny")["stages"]
-    assert state["search"]["architectures"] == 8
-    assert "</html>" in (tmp_path / "tiny" / "report.html").read_text()
-    assert [event["stage"] for event in jobs_of(tmp_path / "tiny")] == list(jobs)
+    run = tmp_path / "tiny"
+    assert digest(run) == alone()
+    assert state_of(run)["stages"]["search"]["architectures"] == 8
+    assert "</html>" in (run / "report.html").read_text()
+    ended = [(event["job"], event["stage"], event["code"], event["requeue"]) for event in jobs_of(run)]
+    assert ended == [(job, stage, 0, False) for stage, job in jobs.items()]
+    assert made_by(run / "curriculum.h5", jobs["train"])["SLURM_JOB_NODELIST"] == "vnode[0-1]"
+    assert made_by(run / "scores.h5", jobs["final"])["SLURM_JOB_PARTITION"] == "batch"
+
+
+def made_by(path, job):
+    """What an HDF5 file says of the Slurm job that wrote it."""
+    environment = json.loads(attributes(path)["environment"])
+    assert environment["slurm"]["SLURM_JOB_ID"] == job
+    assert "#SBATCH --requeue" in environment["sbatch"]
+    return environment["slurm"]
 
 
 def test_a_failed_stage_cancels_those_after_it(slurm, tmp_path):

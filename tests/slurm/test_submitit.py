@@ -14,7 +14,7 @@ def test_a_submitted_job_has_a_result(slurm, tmp_path, submitted):
     outcome = job.result()
     assert outcome.run == tmp_path / "tiny"
     assert outcome.state["train"]["status"] == "done"
-    assert digest(outcome.run) == alone(tmp_path)
+    assert digest(outcome.run) == alone()
     first, last = jobs_of(outcome.run)
     assert (first["kind"], first["job"], first["stages"]) == ("submitted", job.id, ["train"])
     assert (last["kind"], last["job"], last["nodes"], last["code"]) == ("ended", job.id, "vnode[0-1]", 0)
@@ -25,7 +25,7 @@ def test_a_submitted_job_has_a_result(slurm, tmp_path, submitted):
 def test_a_failure_brings_the_remote_message_and_cancels_what_waits(slurm, tmp_path, submitted):
     jobs = submitted("data.name=nowhere", stage="pipeline")
     assert [job.stages for job in jobs] == [("train",), ("search",), ("final",), ("report",)]
-    with pytest.raises(ClusterError, match=r"(?s)gtn: .*nowhere.*gtn train ended with exit code"):
+    with pytest.raises(ClusterError, match=r"(?s)gtn: .*nowhere.*Traceback.*gtn train ended with exit code"):
         jobs[0].result()
     until(lambda: all(job.state() == "CANCELLED" for job in jobs[1:]), "to cancel what waits", timeout=30)
     with pytest.raises(ClusterError, match="is CANCELLED: it left no result"):

@@ -85,6 +85,8 @@ def _judged(check: str, told: "subprocess.CompletedProcess[str]", launcher: str,
     if told.returncode or len(lines) != 2:
         said = [line for line in (told.stderr or told.stdout).splitlines() if line.strip(" -")]
         first = said[0].strip() if said else f"exit code {told.returncode}"
+        if "as root" in first:
+            remedy = "Run as a user; in a container: export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1."
         return Finding(check, "fail", f"{launcher} cannot start two MPI processes: {first}", remedy)
     library, size = lines[0][0], lines[0][2]
     if size != "2":

@@ -2,6 +2,7 @@
 
 from gtn_hpc.report.figures.cost import costs, failures, utilisation
 from gtn_hpc.report.figures.ranking import correlation, correlations
+from gtn_hpc.report.figures.scaling import scaling
 from gtn_hpc.report.figures.searching import comparison, pareto, progress, training_curves
 from gtn_hpc.report.figures.style import PALETTE, save
 from gtn_hpc.report.figures.teaching import learning_curves, meta_accuracy, meta_loss
@@ -19,6 +20,7 @@ __all__ = [
     "pareto",
     "progress",
     "save",
+    "scaling",
     "training_curves",
     "utilisation",
 ]
