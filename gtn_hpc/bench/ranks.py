@@ -113,29 +113,31 @@ class _Step:
     def __init__(self, workload: str, steps: int) -> None:
         self.problem = make_problem(WORKLOADS[workload], steps)
         self.engine = make_engine(EngineSection())
-        self.like = [tensor.detach() for tensor in self.problem.teacher.values()]
+        self.like = {name: tensor.detach() for name, tensor in self.problem.teacher.items()}
         self.adam = torch.optim.Adam(self.problem.teacher.values(), lr=1e-6, foreach=True)
-        self.bytes = sum(tensor.nbytes for tensor in self.like)
+        self.bytes = sum(tensor.nbytes for tensor in self.like.values())
 
     def __call__(self, communicator: Communicator, replicas: int) -> None:
-        found = [self._gradient() for _ in communicator.replicas(replicas)]
-        mean = self._mean(communicator, found, replicas)
-        for parameter, gradient in zip(self.problem.teacher.values(), mean, strict=True):
-            parameter.grad = gradient
+        reduction = self._reduction(communicator, replicas)
+        for _ in communicator.replicas(replicas):
+            found = self.engine(self.problem.task, self.problem.teacher, passed=reduction.passed)
+            reduction.add(found.gradient)
+        mean = self._agreed(communicator, reduction)
+        for name, parameter in self.problem.teacher.items():
+            parameter.grad = mean[name]
         self.adam.step()
 
     def exchange(self, communicator: Communicator, replicas: int) -> None:
-        self._mean(communicator, [self.like for _ in communicator.replicas(replicas)], replicas)
+        reduction = self._reduction(communicator, replicas)
+        for _ in communicator.replicas(replicas):
+            reduction.add(self.like)
+        self._agreed(communicator, reduction)
 
-    def _gradient(self) -> list[torch.Tensor]:
-        gradient = self.engine(self.problem.task, self.problem.teacher).gradient
-        return [gradient[name] for name in self.problem.teacher]
+    def _reduction(self, communicator: Communicator, replicas: int) -> FastReduction:
+        return FastReduction(communicator, self.like, replicas, self.problem.by_step)
 
-    def _mean(self, communicator: Communicator, found: list[list[torch.Tensor]], replicas: int) -> list[torch.Tensor]:
-        reduction = FastReduction(communicator, self.like, replicas)
-        for gradient in found:
-            reduction.add(gradient)
+    def _agreed(self, communicator: Communicator, reduction: FastReduction) -> dict[str, torch.Tensor]:
         mean = reduction.mean()
-        communicator.require_finite(dict(zip(self.problem.teacher, mean, strict=True)))
+        communicator.require_finite(mean)
         communicator.any(False)
         return mean

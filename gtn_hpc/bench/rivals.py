@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from gtn_hpc.core.records import Batch, Hyper
-from gtn_hpc.inner.engine import Engine, MetaGradient, Task
+from gtn_hpc.inner.engine import Engine, MetaGradient, Passed, Task
 from gtn_hpc.inner.optimisers import Tensors
 from gtn_hpc.inner.step import LearnerState, inner_step, real_loss
 
@@ -19,7 +19,14 @@ class Plain(Engine):
     """T ordinary training steps and the evaluation: what a learner costs without a meta-gradient."""
 
     @torch.no_grad()
-    def __call__(self, task: Task, teacher: Tensors, *, wrt_initial: bool = False) -> MetaGradient:  # noqa: ARG002
+    def __call__(
+        self,
+        task: Task,
+        teacher: Tensors,  # noqa: ARG002
+        *,
+        wrt_initial: bool = False,  # noqa: ARG002
+        passed: Passed | None = None,  # noqa: ARG002
+    ) -> MetaGradient:
         state, steps = task.initial, task.episode.steps
         for t in range(steps):
             state = inner_step(task.learner, state, task.episode.batch(t), task.episode.hyper(t), t)
@@ -29,7 +36,14 @@ class Plain(Engine):
 class Checkpointed(Engine):
     """functional_call with create_graph, each step under torch.utils.checkpoint."""
 
-    def __call__(self, task: Task, teacher: Tensors, *, wrt_initial: bool = False) -> MetaGradient:  # noqa: ARG002
+    def __call__(
+        self,
+        task: Task,
+        teacher: Tensors,
+        *,
+        wrt_initial: bool = False,  # noqa: ARG002
+        passed: Passed | None = None,  # noqa: ARG002
+    ) -> MetaGradient:
         state, steps = task.initial, task.episode.steps
         for t in range(steps):
             state = self._step(task, state, t)
@@ -58,7 +72,14 @@ class Checkpointed(Engine):
 class TorchOpt(Engine):
     """torchopt.MetaOptimizer with heavy-ball SGD whose rate and momentum change every step."""
 
-    def __call__(self, task: Task, teacher: Tensors, *, wrt_initial: bool = False) -> MetaGradient:  # noqa: ARG002
+    def __call__(
+        self,
+        task: Task,
+        teacher: Tensors,
+        *,
+        wrt_initial: bool = False,  # noqa: ARG002
+        passed: Passed | None = None,  # noqa: ARG002
+    ) -> MetaGradient:
         import torchopt
 
         module, steps = copy.deepcopy(task.learner.module), task.episode.steps

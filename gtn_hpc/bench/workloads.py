@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from gtn_hpc.cluster.reduction import ByStep
 from gtn_hpc.config.teaching import Curriculum as CurriculumSection
 from gtn_hpc.config.teaching import Generator, Inner, Teacher
 from gtn_hpc.config.teaching import Learner as LearnerSection
@@ -92,10 +93,11 @@ WORKLOADS = {
 
 @dataclass(frozen=True)
 class Problem:
-    """A workload at T steps, drawn from a seed."""
+    """A workload at T steps, drawn from a seed; `by_step` says what in the gradient is final early."""
 
     task: Task
     teacher: Tensors
+    by_step: ByStep
 
 
 def make_problem(
@@ -112,7 +114,8 @@ def make_problem(
     x = torch.randn(workload.real, image.channels, image.height, image.width, generator=draws).to(dtype)
     real = {steps: Batch(x, torch.randint(CLASSES, (workload.real,), generator=draws))}
     episode = curriculum.episode(draws)
-    return Problem(Task(learner, learner.initial_state(), episode, real), dict(curriculum.named_parameters()))
+    task = Task(learner, learner.initial_state(), episode, real)
+    return Problem(task, dict(curriculum.named_parameters()), ByStep(curriculum.by_step(), steps))
 
 
 def draw_widths(workload: Workload, quantum: int, rng: np.random.Generator) -> Widths:

@@ -60,6 +60,13 @@ class Curriculum(nn.Module, ABC):
         length = self.steps if steps is None else min(steps, self.steps)
         return Episode(length, self.steps - length, self.plan(generator), self.schedule)
 
+    def by_step(self) -> set[str]:
+        """Names of the parameters of which step t of every episode uses the t-th of T equal parts, and no other."""
+        pool = ("latents", "pixels", "labels.") if self.order == "fixed" else ()
+        rows = {name: len(parameter) for name, parameter in self.named_parameters() if parameter.dim()}
+        own = {name for name, count in rows.items() if name.startswith("schedule.") and count == self.steps}
+        return own | {name for name in rows if name.startswith(pool)}
+
     @abstractmethod
     def plan(self, generator: torch.Generator) -> Show:
         """Draws all that is random in a pass; the function that it returns shows some of its steps."""

@@ -1,7 +1,7 @@
 """What every meta-gradient engine takes and gives."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -57,12 +57,19 @@ class MetaGradient:
         return self.losses[max(self.losses)]
 
 
+Passed = Callable[[int, Tensors], None]
+"""Told how many of the last steps the reverse loop has passed: in the gradient, what only those steps use is final."""
+
+
 class Engine(ABC):
     """Makes the gradient of the real losses of a task through all its inner steps."""
 
     @abstractmethod
-    def __call__(self, task: Task, teacher: Tensors, *, wrt_initial: bool = False) -> MetaGradient:
+    def __call__(
+        self, task: Task, teacher: Tensors, *, wrt_initial: bool = False, passed: Passed | None = None
+    ) -> MetaGradient:
         """The exact meta-gradient with respect to `teacher` (parameters that the episode depends on), by name.
 
-        A parameter that the losses do not depend on gets zeros.
+        A parameter that the losses do not depend on gets zeros. An engine that goes step by step tells `passed` how
+        far it is, so that sending may begin.
         """

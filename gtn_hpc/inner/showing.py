@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gtn_hpc.core.records import Batch, Hyper
 from gtn_hpc.inner.adjoint import Step
-from gtn_hpc.inner.engine import Episode
+from gtn_hpc.inner.engine import Episode, Passed
 from gtn_hpc.inner.optimisers import Tensors
 
 TOGETHER = 8 * 2**20
@@ -30,7 +30,7 @@ class Showing:
     """Steps 0 to `end` of an episode in groups of `size`, always the same ones.
 
     A group is shown without its graph to the forward loop, and with it to the reverse loop; the graph of groups from
-    `keep_from` on is kept in between.
+    `keep_from` on is kept in between. `passed` is told when the gradient of a group is in.
     """
 
     episode: Episode
@@ -39,6 +39,7 @@ class Showing:
     size: int = 1
     keep_from: int = 2**62
     grad_from: int = 2**62
+    passed: Passed | None = None
     shown: dict[int, Step] = field(default_factory=dict, repr=False)
     graphs: dict[int, list[Step]] = field(default_factory=dict, repr=False)
     arrived: list[tuple[Tensor, Tensor]] = field(default_factory=list, repr=False)
@@ -74,8 +75,12 @@ class Showing:
             return
         arrived, self.arrived = self.arrived, []
         del self.graphs[group.start]
-        if not arrived:
-            return
+        if arrived:
+            self._add(arrived)
+        if self.passed is not None:
+            self.passed(self.episode.steps - step.t, self.gradient)
+
+    def _add(self, arrived: Sequence[tuple[Tensor, Tensor]]) -> None:
         outputs, given = zip(*arrived, strict=True)
         found = torch.autograd.grad(outputs, list(self.teacher.values()), given, allow_unused=True)
         for total, part in zip(self.gradient.values(), found, strict=True):

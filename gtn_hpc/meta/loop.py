@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from gtn_hpc.cluster.communicator import Communicator, all_finite
-from gtn_hpc.cluster.reduction import REDUCTIONS
+from gtn_hpc.cluster.reduction import REDUCTIONS, ByStep
 from gtn_hpc.core.errors import NonFiniteError
 from gtn_hpc.core.streams import derive, numpy_rng
 from gtn_hpc.inner.engine import Engine
@@ -18,6 +18,9 @@ from gtn_hpc.meta.place import Place
 from gtn_hpc.meta.resuming import Checkpoints
 from gtn_hpc.meta.setup import Classroom, length, make_task, stream
 from gtn_hpc.models.learners import draw_learner
+
+LOSS = "the real loss"
+"""Its name beside those of the gradient's tensors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,14 +59,17 @@ class Loop:
         teacher: Tensors = dict(self.room.teacher.named_parameters())
         meta, suspects = self.room.config.meta, []
         no_loss = torch.zeros((), dtype=self.room.dtype, device=self.room.device)
-        reduction = REDUCTIONS[meta.reduction](self.communicator, [no_loss, *teacher.values()], meta.replicas)
+        by_step = ByStep(self.room.teacher.by_step(), self.room.teacher.steps)
+        like = {LOSS: no_loss, **teacher}
+        reduction = REDUCTIONS[meta.reduction](self.communicator, like, meta.replicas, by_step)
         for replica in self.communicator.replicas(meta.replicas):
-            found = self.engine(make_task(self.room, place.done, replica, place.generation), teacher)
-            reduction.add([no_loss + found.loss, *(found.gradient[name] for name in teacher)])
+            task = make_task(self.room, place.done, replica, place.generation)
+            found = self.engine(task, teacher, passed=reduction.passed)
+            reduction.add({LOSS: no_loss + found.loss, **found.gradient})
             if not all_finite(found.gradient.values()):
                 suspects.append(self._suspect(place, replica))
-        loss, *mean = reduction.mean()
-        return _Mean(float(loss), dict(zip(teacher, mean, strict=True)), suspects)
+        mean = reduction.mean()
+        return _Mean(float(mean.pop(LOSS)), mean, suspects)
 
     def _finite(self, gradient: Tensors) -> bool:
         try:

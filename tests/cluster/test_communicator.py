@@ -14,7 +14,7 @@ import torch
 
 import gtn_hpc
 from gtn_hpc.cluster.communicator import SoloCommunicator
-from gtn_hpc.cluster.reduction import buckets
+from gtn_hpc.cluster.reduction import EVERYTHING, ByStep, FastReduction, layout
 
 PROGRAM = Path(__file__).with_name("rank_program.py")
 LAUNCHERS = {
@@ -62,7 +62,7 @@ def test_replicas_are_dealt_out_once(outcome):
 
 
 def test_the_ordered_mean_has_the_same_bits_for_any_number_of_ranks(outcomes):
-    digests = {row[name] for ranks in outcomes.values() for row in ranks for name in ("ordered", "ordered_in_parts")}
+    digests = {row[name] for ranks in outcomes.values() for row in ranks for name in ("ordered", "ordered_overlapped")}
     assert len(digests) == 1
     assert len(outcomes) >= 2
 
@@ -70,8 +70,8 @@ def test_the_ordered_mean_has_the_same_bits_for_any_number_of_ranks(outcomes):
 def test_the_fast_mean_is_the_same_up_to_rounding(outcome):
     _, ranks = outcome
     assert all(row["fast_error"] < 1e-6 for row in ranks)
-    assert all(row["fast_in_parts"] and row["one_replica"] for row in ranks)
-    assert all(row["shapes"] == [[5, 7], [1_200_000], [3], []] for row in ranks)
+    assert all(row["fast_overlapped"] and row["one_replica"] for row in ranks)
+    assert all(row["shapes"] == [[4, 200_000], [1_200_000], [3], [4], []] for row in ranks)
 
 
 def test_flags_and_weights_reach_everybody(outcome):
@@ -133,9 +133,51 @@ def test_a_rank_0_that_hangs_is_named_and_mpi_ends_all(tmp_path, launch):
 
 
 def test_buckets_keep_order_and_never_mix_types():
-    like = [torch.zeros(4), torch.zeros(2), torch.zeros(1, dtype=torch.float64), torch.zeros(30), torch.zeros(1)]
-    assert list(buckets(like, limit=24)) == [[0, 1], [2], [3], [4]]
-    assert list(buckets([])) == []
+    like = {"a": torch.zeros(4), "b": torch.zeros(2), "c": torch.zeros(1, dtype=torch.float64), "d": torch.zeros(30)}
+    found = [([piece.name for piece in bucket.pieces], bucket.steps) for bucket in layout(like, EVERYTHING, limit=24)]
+    assert found == [(["a", "b"], None), (["c"], None), (["d"], None)]
+    assert list(layout({}, EVERYTHING)) == []
+
+
+def test_what_is_final_early_is_sent_from_the_last_step_to_the_second():
+    like = {"shared": torch.zeros(3), "latents": torch.zeros(10, 2), "lr": torch.zeros(5)}
+    found = [
+        (list(map(tuple, bucket.pieces)), bucket.steps) for bucket in layout(like, ByStep({"latents", "lr"}, 5), 48)
+    ]
+    assert found == [
+        ([("latents", 12, 20), ("lr", 3, 5)], 2),
+        ([("latents", 4, 12), ("lr", 1, 3)], 4),
+        ([("shared", 0, 3), ("latents", 0, 4), ("lr", 0, 1)], None),
+    ]
+
+
+class Started(SoloCommunicator):
+    """Notes the size of what is sent, as it is sent."""
+
+    def __init__(self):
+        self.sizes = []
+
+    def start_sum(self, flat):
+        self.sizes.append(flat.numel())
+        return super().start_sum(flat)
+
+
+def test_sums_start_with_the_last_replica_as_soon_as_their_steps_are_passed():
+    communicator, like = Started(), {"shared": torch.zeros(3), "pixels": torch.zeros(4, 2**20)}
+    reduction, gradient = (
+        FastReduction(communicator, like, 2, ByStep({"pixels"}, 4)),
+        {k: v + 1 for k, v in like.items()},
+    )
+    reduction.passed(3, gradient)
+    reduction.add(gradient)
+    assert communicator.sizes == [], "the second replica is still to come"
+    reduction.passed(1, gradient)
+    assert communicator.sizes == [2**20]
+    reduction.passed(3, gradient)
+    reduction.add(gradient)
+    assert communicator.sizes == [2**20] * 3
+    assert all(torch.equal(tensor, gradient[name]) for name, tensor in reduction.mean().items())
+    assert communicator.sizes == [2**20] * 3 + [3, 2**20]
 
 
 def test_alone_everything_is_at_hand():
