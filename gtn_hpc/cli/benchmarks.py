@@ -16,6 +16,7 @@ group = typer.Typer(help="Measure us and our rivals side by side.", no_args_is_h
 COLUMNS = ("method", "mode", "T", "time_vs_plain", "speed_vs_higher", "mib_added", "mib_per_step", "rel_error")
 FARM_COLUMNS = ("system", "task", "task_ms", "ranks", "efficiency", "efficiency_best")
 STORE_COLUMNS = ("system", "group", "rows", "rows_per_s", "fold_s", "fold_peak_mib")
+EVAL_COLUMNS = ("path", "archs_per_min", "seconds_per_arch", "speed_vs_plain", "same_scores", "accuracy_difference")
 SCALING = ("workload", "ranks", "efficiency", "efficiency_fast_gpu", "comm_fraction", "projected")
 
 
@@ -104,6 +105,48 @@ def store(
     """
     report = import_module("gtn_hpc.bench.store").run(rows, rival_rows, say=console.note)
     _end(report, as_json, STORE_COLUMNS)
+
+
+@group.command("eval")
+def evaluations(
+    path: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="plain, plain-channels-last, lean, traced, compiled, graphs or reference; may be given again "
+            "(default: all but compiled and graphs)."
+        ),
+    ] = None,
+    space: Annotated[str, typer.Option(help="nao_cell or nasbench201.")] = "nao_cell",
+    cells: Annotated[int, typer.Option("--N", min=1, help="Cells between reductions.")] = 1,
+    filters: Annotated[int, typer.Option("--F", min=1, help="Channels of the first cells.")] = 8,
+    side: Annotated[int, typer.Option("--size", min=4, help="Rows and columns of an image.")] = 16,
+    channels: Annotated[int, typer.Option(min=1, help="Channels of an image.")] = 1,
+    steps: Annotated[int, typer.Option("--T", min=1, help="Inner steps.")] = 32,
+    batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 64,
+    architectures: Annotated[int, typer.Option(min=1, help="Random architectures, the same for every path.")] = 6,
+    repeats: Annotated[int, typer.Option(min=1, help="Interleaved measurements; their median counts.")] = 3,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    precision: Annotated[str, typer.Option(help="float32, bf16 or float64.")] = "float32",
+    tf32: Annotated[bool, typer.Option("--tf32", help="TensorFloat-32 on a GPU.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Architectures scored a minute beside a plain PyTorch loop, with a check of the scores. The last line is JSON.
+
+    Example: gtn bench eval --device cuda --N 3 --F 32 --size 32 --channels 3 --T 128 --batch 128 --path plain
+    --path lean --path graphs
+    """
+    bench = import_module("gtn_hpc.bench.evaluations")
+    report = bench.run(
+        bench.Size(space, cells, filters, side, channels, steps, batch),
+        path or bench.DEFAULT,
+        architectures=architectures,
+        repeats=repeats,
+        device=device,
+        precision=precision,
+        tf32=tf32,
+        say=console.note,
+    )
+    _end(report, as_json, EVAL_COLUMNS)
 
 
 def _end(report: Mapping[str, Any], as_json: bool, columns: Sequence[str] = COLUMNS) -> None:

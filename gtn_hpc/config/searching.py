@@ -124,6 +124,13 @@ class Search(Section):
     proxies: tuple[Literal["synflow", "jacobian_covariance"], ...] = Field(
         (), description="zero-cost proxies that are recorded beside each score"
     )
+    fast: Literal["auto", "lean", "traced", "compiled", "graphs", "reference"] = Field(
+        "auto",
+        description="how a training step runs; part of a score's key, for last bits differ. reference: as in "
+        "meta-training; lean: channels last, equal layers once, fused batch norm, flat update; traced, compiled (30 s "
+        "an architecture) and graphs (CUDA graphs, else lean): lean, recorded; auto: graphs on a GPU, else lean",
+    )
+    tf32: bool = Field(False, description="TensorFloat-32 in convolutions and products on a GPU; part of a score's key")
     limits: Limits = Limits()
     chaos: str | None = Field(
         None,

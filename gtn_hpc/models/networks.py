@@ -1,5 +1,6 @@
 """The network of an architecture: its plan, realised layer by layer."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -36,7 +37,7 @@ class Network(nn.Module):
         super().__init__()
         self.plan = plan
         self.steps = nn.ModuleList(_realise(step.layer, dropout) for step in plan.steps)
-        self._release = _last_uses(plan)
+        self._release = last_uses([step.inputs for step in plan.steps])
         self.drop_path, self.generator = drop_path, None
 
     @property
@@ -73,10 +74,10 @@ class Network(nn.Module):
         return Outputs(logits, values[len(self.steps)]) if head else logits
 
 
-def _last_uses(plan: Plan) -> list[list[int]]:
-    """For every step, the values that no later step takes: they are let go of, to bound memory in evaluation."""
-    last = {value: index for index, step in enumerate(plan.steps) for value in step.inputs}
-    return [[value for value in set(step.inputs) if last[value] == index] for index, step in enumerate(plan.steps)]
+def last_uses(steps: Sequence[Sequence[int]], keep: int | None = None) -> list[list[int]]:
+    """For every step, given by the values it takes, those that no later one takes: dropped, to bound memory."""
+    last = {value: index for index, inputs in enumerate(steps) for value in inputs if value != keep}
+    return [[value for value in set(inputs) if last.get(value) == index] for index, inputs in enumerate(steps)]
 
 
 def _realise(layer: layers.Layer, dropout: float) -> nn.Module:

@@ -17,6 +17,7 @@ from gtn_hpc.inner.engine import Episode
 from gtn_hpc.inner.optimisers import SGD
 from gtn_hpc.inner.step import Learner
 from gtn_hpc.models.layers import initialise
+from gtn_hpc.models.lean import LeanNetwork
 from gtn_hpc.models.networks import build_network
 from gtn_hpc.models.norm import use_running_statistics
 from gtn_hpc.training.memory import peak_memory
@@ -131,7 +132,8 @@ class Evaluator:
         start = Progress(0, learner.initial_state())
         if self._states is not None and request.source == "curriculum":
             start = self._states.load(self.setting.identity.learner(request), request.fidelity, start.state) or start
-        return train(learner, start, episode, self.room.splits.validation, until=request.fidelity, at=at)
+        images, begin = self.room.splits.validation, self.room.begin
+        return train(learner, start, episode, images, until=request.fidelity, at=at, begin=begin)
 
     @property
     def _states(self) -> States | None:
@@ -148,16 +150,18 @@ class Evaluator:
             self._states.forget(learner)
 
     def _learner(self, request: Request) -> Learner:
-        room, stream = self.room, self.setting.identity.learner(request)
+        room, stream = self.room, self.setting.identity.stream(request)
         module = build_network(self.config.search.space, request.arch, room.splits.shape, room.splits.classes)
         initialise(module.to(room.dtype), torch_generator(self.config.run.seed, "architecture", stream))
         use_running_statistics(module, RUNNING if request.source == "real" else None)
         optimiser = SGD() if request.source == "real" else room.optimiser
         dropout = derive(self.config.run.seed, "architecture/dropout", stream)
-        return Learner(module.to(room.device), optimiser, dropout, room.autocast)
+        placed = module.to(room.device)
+        arranged = placed if self.config.search.fast == "reference" else LeanNetwork(placed)
+        return Learner(arranged, optimiser, dropout, room.autocast)
 
     def _episode(self, request: Request) -> Episode:
-        seed, stream = self.config.run.seed, self.setting.identity.learner(request)
+        seed, stream = self.config.run.seed, self.setting.identity.stream(request)
         if request.source == "curriculum":
             return self.room.taught.episode(torch_generator(seed, "architecture/order", stream))
         recipe, like = self.config.final.recipe, self.room.taught.x

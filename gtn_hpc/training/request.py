@@ -33,12 +33,15 @@ class Request:
 class Identity:
     """Everything that a score depends on besides its request, as JSON: `common`, and what each source stands for.
 
+    `ways` are settings that change the rounding alone: they are part of keys, but the same learner begins under all.
+
     A key has one value on one type of processor and build of torch.
     """
 
     common: str
     curriculum: str
     real: str
+    ways: str = ""
 
     @classmethod
     def of(cls, config: Config, curriculum: str, inner: Mapping[str, Any]) -> "Identity":
@@ -54,16 +57,25 @@ class Identity:
             mode="json", include={"lr", "momentum", "batch", "crop", "flip", "cutout"}
         )
         taught = {"digest": curriculum, "inner": dict(inner)}
-        return cls(canonical_json(common), canonical_json({"taught": taught}), canonical_json({"real": recipe}))
+        ways = {"fast": config.search.fast, "tf32": config.search.tf32}
+        sources = canonical_json({"taught": taught}), canonical_json({"real": recipe})
+        return cls(canonical_json(common), *sources, canonical_json(ways))
+
+    def stream(self, request: Request) -> str:
+        """Initialisation and order follow from it; it lacks the fidelity, so longer runs go on equally."""
+        return init_key(request.arch.digest, self._taught(request), {"common": self.common}, request.replica)
 
     def learner(self, request: Request) -> str:
-        """The key without the fidelity: initialisation and order follow from it, so longer runs go on equally."""
-        return init_key(request.arch.digest, self._taught(request), {"common": self.common}, request.replica)
+        """The key without the fidelity: names the saved state of a learner that may be taught on."""
+        return init_key(request.arch.digest, self._taught(request), self._settings, request.replica)
 
     def key(self, request: Request) -> str:
         """Names the row of scores that answers `request`."""
-        settings = {"common": self.common}
-        return key(request.arch.digest, self._taught(request), settings, request.replica, request.fidelity)
+        return key(request.arch.digest, self._taught(request), self._settings, request.replica, request.fidelity)
+
+    @property
+    def _settings(self) -> dict[str, str]:
+        return {"common": self.common, "ways": self.ways}
 
     def _taught(self, request: Request) -> str:
         return self.curriculum if request.source == "curriculum" else self.real

@@ -13,6 +13,7 @@ from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import Splits, load
 from gtn_hpc.inner.optimisers import InnerOptimiser, make_optimiser
 from gtn_hpc.training.setting import Setting
+from gtn_hpc.training.steppers import Begin, make_stepper
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}
 
@@ -26,6 +27,7 @@ class Room:
     taught: Frozen
     optimiser: InnerOptimiser
     device: torch.device
+    begin: Begin
 
     @property
     def dtype(self) -> torch.dtype:
@@ -50,6 +52,7 @@ def furnish(setting: Setting, device: torch.device) -> Room:
     torch.set_num_threads(config.run.threads)
     if device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(1 / config.search.workers, device)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = config.search.tf32
     dtype = DTYPES[config.run.precision]
     splits = load(config.data, seed=config.run.seed, device=device, dtype=dtype)
     file = read(curriculum, device, dtype)
@@ -60,7 +63,8 @@ def furnish(setting: Setting, device: torch.device) -> Room:
         )
     _refuse_misfit(file.frozen, splits, curriculum)
     _refuse_short(file.frozen.steps, config.search.steps, curriculum)
-    return Room(config, splits, file.frozen, make_optimiser(setting.inner), device)
+    begin = make_stepper(config.search.fast, device)
+    return Room(config, splits, file.frozen, make_optimiser(setting.inner), device, begin)
 
 
 def _refuse_misfit(taught: Frozen, splits: Splits, path: Path) -> None:

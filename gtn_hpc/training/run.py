@@ -7,10 +7,11 @@ import torch
 from torch.nn import functional as F
 
 from gtn_hpc.core.errors import NonFiniteError
-from gtn_hpc.core.records import Batch
+from gtn_hpc.core.records import Batch, Hyper
 from gtn_hpc.data import ImageSet
 from gtn_hpc.inner.engine import Episode
-from gtn_hpc.inner.step import Learner, LearnerState, evaluate, inner_step
+from gtn_hpc.inner.step import Learner, LearnerState, evaluate
+from gtn_hpc.training.steppers import Begin, Plain
 
 
 @dataclass(frozen=True)
@@ -31,21 +32,28 @@ class Progress:
 
 
 def train(
-    learner: Learner, progress: Progress, episode: Episode, images: ImageSet, *, until: int, at: Collection[int] = ()
+    learner: Learner,
+    progress: Progress,
+    episode: Episode,
+    images: ImageSet,
+    *,
+    until: int,
+    at: Collection[int] = (),
+    begin: Begin = Plain,
 ) -> Progress:
     """Goes on from `progress` to `until` steps, and measures on `images` after each number of steps in `at`.
 
-    Equal, bit for bit, to a straight run for any way of cutting it in pieces.
+    Equal, bit for bit, to a straight run for any way of cutting it in pieces; `begin` says how steps are taken.
 
     Raises:
         NonFiniteError: a measured loss is not finite.
     """
-    state, curve = progress.state, dict(progress.curve)
+    stepper, curve = begin(learner, progress.state), dict(progress.curve)
     for t in range(progress.steps, until):
-        state = inner_step(learner, state, _detached(episode, t), episode.hyper(t), t)
+        stepper.step(t, *_detached(episode, t))
         if t + 1 in at:
-            curve[t + 1] = measure(learner, state, images)
-    return Progress(max(until, progress.steps), state, curve)
+            curve[t + 1] = measure(learner, stepper.state(), images)
+    return Progress(max(until, progress.steps), stepper.state(), curve)
 
 
 @torch.no_grad()
@@ -69,5 +77,5 @@ def measure(learner: Learner, state: LearnerState, images: ImageSet, batch: int 
 
 
 @torch.no_grad()
-def _detached(episode: Episode, t: int) -> Batch:
-    return episode.batch(t)
+def _detached(episode: Episode, t: int) -> tuple[Batch, Hyper]:
+    return episode.batch(t), episode.hyper(t)

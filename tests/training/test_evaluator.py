@@ -108,11 +108,13 @@ def test_a_curriculum_in_random_order_is_another_pass_for_each_replica(tmp_path:
     assert not torch.equal(images[0], images[2])
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+@pytest.mark.parametrize(
+    ("optimiser", "fast"), [("sgd", "lean"), ("adam", "lean"), ("sgd", "traced"), ("sgd", "reference")]
+)
 def test_a_promoted_learner_equals_a_straight_run_bit_for_bit(
-    optimiser: str, tmp_path: Path, arch: Architecture
+    optimiser: str, fast: str, tmp_path: Path, arch: Architecture
 ) -> None:
-    straight = evaluator(tmp_path / "c.h5", f"inner.optimiser={optimiser}")
+    straight = evaluator(tmp_path / "c.h5", f"inner.optimiser={optimiser}", f"search.fast={fast}")
     expected = straight.evaluate(Request(arch, 5))
     kept = Evaluator(replace(straight.setting, states=tmp_path / "states"))
     for fidelity in (1, 3):
@@ -140,6 +142,21 @@ def test_other_precisions_score_nearly_alike(
     found, expected = (e.evaluate(Request(arch, 1)) for e in (other, scored))
     assert found.status == "ok"
     assert found.key != expected.key
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam", "rmsprop"])
+def test_every_way_to_take_a_step_gives_the_score_of_the_reference(
+    optimiser: str, tmp_path: Path, arch: Architecture
+) -> None:
+    fixed = (f"inner.optimiser={optimiser}", "run.precision=float64")
+    for source in ("curriculum", "real"):
+        losses = {
+            fast: evaluator(tmp_path / "c.h5", *fixed, f"search.fast={fast}")
+            .evaluate(Request(arch, 4, source=source))  # type: ignore[arg-type]
+            .val_loss
+            for fast in ("reference", "lean", "traced", "graphs")
+        }
+        assert list(losses.values()) == pytest.approx([losses["reference"]] * 4, rel=1e-9)
 
 
 class Failing(Evaluator):

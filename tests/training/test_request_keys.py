@@ -23,6 +23,8 @@ def test_settings_that_change_a_score_change_its_key() -> None:
         "run.seed=1",
         "run.threads=2",
         "run.precision=float64",
+        "search.fast=reference",
+        "search.tf32=true",
         "data.train=99",
         "search.space.name=chain",
     ):
@@ -44,6 +46,12 @@ def test_the_initialisation_depends_on_all_but_the_fidelity() -> None:
     longer = replace(REQUEST, fidelity=99)
     assert identity().learner(longer) == identity().learner(REQUEST)
     assert identity().learner(replace(REQUEST, replica=1)) != identity().learner(REQUEST)
+
+
+def test_how_a_step_runs_is_part_of_the_key_and_not_of_the_initialisation() -> None:
+    other = identity("search.fast=reference")
+    assert other.stream(REQUEST) == identity().stream(REQUEST)
+    assert other.learner(REQUEST) != identity().learner(REQUEST)
 
 
 def test_real_data_depends_on_the_recipe_and_not_on_the_curriculum() -> None:
