@@ -16,6 +16,7 @@ from gtn_hpc.core.streams import derive, torch_generator
 from gtn_hpc.inner.engine import Episode
 from gtn_hpc.inner.optimisers import SGD
 from gtn_hpc.inner.step import Learner
+from gtn_hpc.inner.trajectory import out_of_memory
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.lean import LeanNetwork
 from gtn_hpc.models.networks import build_network
@@ -110,7 +111,7 @@ class Evaluator:
         except (torch.OutOfMemoryError, MemoryError) as error:
             return Verdict("oom", detail=str(error)[-DETAIL:])
         except Exception as error:
-            status = "oom" if "can't allocate memory" in str(error) else "error"
+            status = "oom" if out_of_memory(error) else "error"
             return Verdict(status, detail=traceback.format_exc()[-DETAIL:])
 
     def _train(self, request: Request) -> Verdict:

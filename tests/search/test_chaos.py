@@ -41,14 +41,20 @@ def test_a_crash_and_a_kill_of_children_change_nothing(place: Path, undisturbed:
 
 
 @pytest.mark.parametrize(
-    ("kind", "limits"), [("nan", ()), ("hang", ("search.limits.seconds=2", "search.isolate=true"))]
+    ("kind", "limits"),
+    [
+        ("nan", ()),
+        ("hang", ("search.limits.seconds=2", "search.isolate=true")),
+        ("oom", ("search.limits.bytes=300000000", "search.isolate=true")),
+    ],
 )
 def test_a_failure_of_the_training_is_one_row(kind: str, limits: tuple[str, ...], place: Path) -> None:
     report = campaign(place, *OPTIONS, *limits, "search.budget=3", f"search.chaos={kind}:rank=0@eval=2")
-    assert report.statuses == {"ok": 2, {"nan": "nan", "hang": "timeout"}[kind]: 1}
+    assert report.statuses == {"ok": 2, {"nan": "nan", "hang": "timeout", "oom": "oom"}[kind]: 1}
     with open_scores(place / "campaign" / "scores.h5") as tables:
         (detail,) = tables.failures.detail
-        assert detail == {"nan": "The loss is NaN (search.chaos).", "hang": "ended after 2 s"}[kind]
+        said = {"nan": "The loss is NaN (search.chaos).", "hang": "ended after 2 s", "oom": "Unable to allocate"}
+        assert said[kind] in detail or (kind == "oom" and "held more than" in detail)
         assert (tables.scores.params > 0).all()
 
 
