@@ -23,7 +23,8 @@ def check_grad(
 ) -> None:
     """Compare every way to the meta-gradient, part by part, in float64, with the graph of all steps.
 
-    Exit code 1 where an error is above its tolerance. Seconds to minutes, with the size of the learner.
+    Told too, and not judged: what run.precision rounds. Exit code 1 where an error is above its tolerance.
+    Seconds to minutes, with the size of the learner.
 
     Example: gtn check-grad configs/digits.yaml
     """
@@ -44,7 +45,14 @@ def _show(rows: "list[Checked]") -> None:
         "Relative errors of the meta-gradient",
         ("way", "part", "norm", "error", "tolerance", ""),
         [
-            (row.way, row.part, f"{row.norm:.3g}", f"{row.error:.1e}", f"{row.tolerance:.0e}", "" if row.ok else "BAD")
+            (
+                row.way,
+                row.part,
+                f"{row.norm:.3g}",
+                f"{row.error:.1e}",
+                "-" if row.tolerance is None else f"{row.tolerance:.0e}",
+                "" if row.ok else "BAD",
+            )
             for row in rows
         ],
     )

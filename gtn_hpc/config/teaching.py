@@ -20,7 +20,9 @@ class Run(Section):
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto (the rank's GPU, else cpu), cpu, cuda or cuda:N"
     )
-    precision: Literal["float32", "float64", "bf16"] = Field("float32", description="arithmetic of the learners")
+    precision: Literal["float32", "float64", "tf32", "bf16"] = Field(
+        "float32", description="arithmetic; tf32: float32 with products rounded to TF32 on a GPU that has it"
+    )
     threads: int = Field(1, ge=1, description="CPU threads of each process; results depend on it in the last bits")
     timeout: float = Field(600, gt=0, description="seconds that ranks wait for each other before they give up")
     deadline: float | None = Field(

@@ -7,8 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from gtn_hpc.checkpoint import latest, save
 from gtn_hpc.config import Config
 from gtn_hpc.core.errors import NonFiniteError, Requeue
@@ -19,11 +17,11 @@ from gtn_hpc.final.winner import Winner, key_of, recipe_of, space_of
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.networks import Network, build_network
 from gtn_hpc.models.norm import use_running_statistics
+from gtn_hpc.models.precision import PRECISIONS
 from gtn_hpc.scores.rows import FinalRow
 from gtn_hpc.spaces import Space, make_space
 from gtn_hpc.training.evaluator import RUNNING
 from gtn_hpc.training.memory import peak_memory
-from gtn_hpc.training.room import DTYPES
 
 Report = Callable[[Winner, int, float], None]
 """Called with the winner, the epochs done and the validation accuracy after the last."""
@@ -105,13 +103,15 @@ class Finisher:
             drop_path=recipe.drop_path,
             auxiliary=recipe.auxiliary > 0,
         )
-        initialise(network.to(DTYPES[self.config.run.precision]), torch_generator(self.config.run.seed, "final", key))
+        initialise(
+            network.to(PRECISIONS[self.config.run.precision].dtype), torch_generator(self.config.run.seed, "final", key)
+        )
         use_running_statistics(network, RUNNING)
         return network.to(device)
 
     def _trainer(self, key: str) -> Trainer:
         config = self.config
-        autocast = torch.bfloat16 if config.run.precision == "bf16" else None
+        autocast = PRECISIONS[config.run.precision].autocast
         return Trainer(config.final.recipe, config.final.epochs, config.run.seed, key, autocast)
 
     def _row(self, winner: Winner, training: Training, key: str, found: dict[str, Any]) -> FinalRow:

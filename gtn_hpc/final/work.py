@@ -32,11 +32,11 @@ class Finishing:
         from gtn_hpc.cluster.environment import detect
         from gtn_hpc.data import load
         from gtn_hpc.final.finisher import Finisher
-        from gtn_hpc.training.room import DTYPES
+        from gtn_hpc.models.precision import use_precision
 
         config = self.config
         torch.set_num_threads(config.run.threads)
-        device, dtype = choose(config.run.device, detect()), DTYPES[config.run.precision]
+        device, dtype = choose(config.run.device, detect()), use_precision(config.run.precision).dtype
         splits = load(config.data, seed=config.run.seed, device=device, dtype=dtype)
         finisher = Finisher(config, splits, self.checkpoints, self.stop, self.report)
         with Journal(self.journals, self.job, rank) as journal:

@@ -13,6 +13,7 @@ from gtn_hpc.core.errors import CheckpointError, UsageError
 from gtn_hpc.core.records import Batch, Hyper
 from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.inner.auto import make_adjoint
+from gtn_hpc.inner.build import make_engine
 from gtn_hpc.inner.engine import Engine, Episode, MetaGradient, Task
 from gtn_hpc.inner.finite import central_difference
 from gtn_hpc.inner.higher_engine import Higher
@@ -39,21 +40,24 @@ STEPS = 3
 
 @dataclass(frozen=True)
 class Checked:
-    """One way and one part: its relative error against the graph of all steps, `ok` if within `tolerance`."""
+    """One way and one part: its relative error against the graph of all steps, `ok` if within `tolerance`.
+
+    A tolerance of None is for what is told and not judged: the rounding of `run.precision`.
+    """
 
     way: str
     part: str
     norm: float
     error: float
-    tolerance: float
+    tolerance: float | None
 
     @property
     def ok(self) -> bool:
-        return self.error <= self.tolerance
+        return self.tolerance is None or self.error <= self.tolerance
 
 
 def check_gradients(config: Config, *, replay: Path | None = None, steps: int = STEPS) -> list[Checked]:
-    """A row for every way and part, in float64 on a CPU.
+    """A row for every way and part, in float64 on a CPU; and the rounding of the run's own precision and engine.
 
     Checked is replica 0 of meta-iteration 0 over the last `steps` inner steps, or with `replay` the first replica of
     a refused meta-iteration, with the teacher of that moment and all its steps. Costs some ten meta-gradients and 16
@@ -69,7 +73,8 @@ def check_gradients(config: Config, *, replay: Path | None = None, steps: int = 
     teacher: Tensors = dict(room.teacher.named_parameters())
     expected = Unrolled()(task, teacher, wrt_initial=True)
     rows = [row for name, make in WAYS.items() for row in _compare(name, make(), task, teacher, expected)]
-    return [*rows, *_numeric(task, teacher, expected, config.run.seed)]
+    rows += _numeric(task, teacher, expected, config.run.seed)
+    return rows + _rounding(room, replay, expected)
 
 
 WAYS: dict[str, Callable[[], Engine]] = {
@@ -82,12 +87,29 @@ WAYS: dict[str, Callable[[], Engine]] = {
 }
 
 
+def _rounding(room: Classroom, replay: Path | None, exact: MetaGradient) -> list[Checked]:
+    """What `run.precision` costs, on the device of the run: TF32 differs from float32 on a GPU alone."""
+    config = room.config
+    if config.run.precision == "float64":
+        return []
+    device = torch.device("cuda" if torch.cuda.is_available() and config.run.device != "cpu" else "cpu")
+    room = prepare(config, device)
+    task = make_task(room, 0, 0) if replay is None else _replayed(room, replay)
+    found = make_engine(config.engine)(task, dict(room.teacher.named_parameters()), wrt_initial=True)
+    name = f"rounding of {config.run.precision} on {device.type}"
+    return [replace(row, tolerance=None) for row in _errors(name, found, exact)]
+
+
 def _compare(name: str, engine: Engine, task: Task, teacher: Tensors, expected: MetaGradient) -> Iterator[Checked]:
-    found, wanted = _parts(engine(task, teacher, wrt_initial=True)), _parts(expected)
+    return _errors(name, engine(task, teacher, wrt_initial=True), expected)
+
+
+def _errors(name: str, gradient: MetaGradient, expected: MetaGradient) -> Iterator[Checked]:
+    found, wanted = _parts(gradient), _parts(expected)
     floor = FLOOR * float(_vector(wanted.values()).norm())
-    for part, gradient in wanted.items():
-        norm = float(gradient.norm())
-        error = float((found[part] - gradient).norm()) / max(norm, floor)
+    for part, exact in wanted.items():
+        norm = float(exact.norm())
+        error = float((found[part].to(exact) - exact).norm()) / max(norm, floor)
         yield Checked(name, part, norm, error, TOLERANCE)
 
 

@@ -13,7 +13,7 @@ from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import Splits, load
 from gtn_hpc.meta.evaluation import Evaluation, evaluate_teacher
 from gtn_hpc.meta.export import export, read_evaluation
-from gtn_hpc.meta.setup import DTYPES
+from gtn_hpc.models.precision import PRECISIONS, use_precision
 
 
 def config_of(taught: CurriculumFile) -> Config:
@@ -40,7 +40,7 @@ def judge(
     """
     torch.set_num_threads(config.run.threads)
     config, splits = _with_optimiser(config, taught), _images(config, taught, device)
-    frozen = taught.frozen.to(device, DTYPES[config.run.precision])
+    frozen = taught.frozen.to(device, PRECISIONS[config.run.precision].dtype)
     return evaluate_teacher(config, frozen, splits, learners=learners, split=split, real_data=real_data)
 
 
@@ -59,7 +59,7 @@ def reencode(taught: CurriculumFile, path: Path, dtype: str, device: torch.devic
         config = _with_optimiser(config, taught)
         found = evaluate_teacher(
             config,
-            rounded.to(device, DTYPES[config.run.precision]),
+            rounded.to(device, PRECISIONS[config.run.precision].dtype),
             splits,
             learners=len(before.teacher),
             split=before.split,
@@ -70,7 +70,7 @@ def reencode(taught: CurriculumFile, path: Path, dtype: str, device: torch.devic
 
 
 def _images(config: Config, taught: CurriculumFile, device: torch.device) -> Splits:
-    splits = load(config.data, seed=config.run.seed, device=device, dtype=DTYPES[config.run.precision])
+    splits = load(config.data, seed=config.run.seed, device=device, dtype=use_precision(config.run.precision).dtype)
     file.require_fit(taught, splits.shape, splits.classes, splits.name)
     return splits
 

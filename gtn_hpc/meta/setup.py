@@ -20,8 +20,7 @@ from gtn_hpc.inner.step import Learner
 from gtn_hpc.meta.warm_start import start_from_real
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.learners import build_learner, draw_learner
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}
+from gtn_hpc.models.precision import PRECISIONS, use_precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +34,12 @@ class Classroom:
 
     @property
     def dtype(self) -> torch.dtype:
-        return DTYPES[self.config.run.precision]
+        return PRECISIONS[self.config.run.precision].dtype
 
 
 def prepare(config: Config, device: torch.device) -> Classroom:
     """Loads the images and draws the initial teacher from the run's seed."""
-    dtype = DTYPES[config.run.precision]
+    dtype = use_precision(config.run.precision).dtype
     splits = load(config.data, seed=config.run.seed, device=device, dtype=dtype)
     real = _soft_batches(splits.train, splits.classes)
     teacher = make_curriculum(config.teacher, config.inner, splits.shape, splits.classes, real)
@@ -61,11 +60,11 @@ def fresh_learner(
     sections: Sequence[LearnerSection] = config.learners
     seed = config.run.seed
     spec = draw_learner(sections, numpy_rng(seed, f"{stream}/widths", *indices))
-    module: nn.Module = build_learner(spec, shape, classes).to(DTYPES[config.run.precision])
+    precision = PRECISIONS[config.run.precision]
+    module: nn.Module = build_learner(spec, shape, classes).to(precision.dtype)
     initialise(module, torch_generator(seed, f"{stream}/parameters", *indices))
-    autocast = torch.bfloat16 if config.run.precision == "bf16" else None
     return Learner(
-        module.to(device), make_optimiser(config.inner), derive(seed, f"{stream}/dropout", *indices), autocast
+        module.to(device), make_optimiser(config.inner), derive(seed, f"{stream}/dropout", *indices), precision.autocast
     )
 
 

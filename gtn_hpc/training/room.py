@@ -12,10 +12,9 @@ from gtn_hpc.curriculum.file import read
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import Splits, load
 from gtn_hpc.inner.optimisers import InnerOptimiser, make_optimiser
+from gtn_hpc.models.precision import PRECISIONS, use_precision
 from gtn_hpc.training.setting import Setting
 from gtn_hpc.training.steppers import Begin, make_stepper
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,15 +30,15 @@ class Room:
 
     @property
     def dtype(self) -> torch.dtype:
-        return DTYPES[self.config.run.precision]
+        return PRECISIONS[self.config.run.precision].dtype
 
     @property
     def autocast(self) -> torch.dtype | None:
-        return torch.bfloat16 if self.config.run.precision == "bf16" else None
+        return PRECISIONS[self.config.run.precision].autocast
 
 
 def furnish(setting: Setting, device: torch.device) -> Room:
-    """Loads images and curriculum to `device`, and sets this process's number of threads to `run.threads`.
+    """Loads images and curriculum to `device`, and sets this process's threads and arithmetic.
 
     `search.workers` processes share a GPU; each gets an equal part of its memory.
 
@@ -52,8 +51,7 @@ def furnish(setting: Setting, device: torch.device) -> Room:
     torch.set_num_threads(config.run.threads)
     if device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(1 / config.search.workers, device)
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = config.search.tf32
-    dtype = DTYPES[config.run.precision]
+    dtype = use_precision(config.run.precision, tf32=config.search.tf32).dtype
     splits = load(config.data, seed=config.run.seed, device=device, dtype=dtype)
     file = read(curriculum, device, dtype)
     if file.digest != setting.digest:

@@ -45,7 +45,10 @@ def test_every_way_agrees_on_every_part(config: Config) -> None:
         "momentum",
         "initial parameters",
     }
-    assert {row.way for row in rows} == {*check_grad.WAYS, "finite differences"}
+    told = [row for row in rows if row.tolerance is None]
+    assert {row.way for row in told} == {"rounding of float32 on cpu"}
+    assert all(1e-9 < row.error < 1e-4 for row in told)
+    assert {row.way for row in rows} - {told[0].way} == {*check_grad.WAYS, "finite differences"}
 
 
 class Wrong(Unrolled):

@@ -1,0 +1,32 @@
+"""What `run.precision` means on a device."""
+
+from typing import NamedTuple
+
+import torch
+
+
+class Precision(NamedTuple):
+    """The type of parameters, that of forward passes where it is another, and whether products may round to TF32."""
+
+    dtype: torch.dtype
+    autocast: torch.dtype | None = None
+    tf32: bool = False
+
+
+PRECISIONS = {
+    "float32": Precision(torch.float32),
+    "float64": Precision(torch.float64),
+    "tf32": Precision(torch.float32, tf32=True),
+    "bf16": Precision(torch.float32, torch.bfloat16),
+}
+
+
+def use_precision(name: str, *, tf32: bool = False) -> Precision:
+    """Sets this process's flags for `run.precision`; `tf32` allows it in any precision.
+
+    TF32 keeps 10 bits of the factors of a product, on GPUs that have it; elsewhere nothing changes. By default torch
+    rounds convolutions so and matrix products not; here `float32` means float32 for both.
+    """
+    found = PRECISIONS[name]
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = found.tf32 or tf32
+    return found
