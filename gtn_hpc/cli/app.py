@@ -28,7 +28,6 @@ from gtn_hpc.cli import (
     train,
 )
 from gtn_hpc.cli.failing import exit_code_of, interrupted
-from gtn_hpc.cluster.launcher import end_with_launcher
 
 DEBUG = "--debug"
 
@@ -67,17 +66,16 @@ def gtn(
     """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code: 0 done, 1 error, 2 usage or config, 75 wants a requeue."""
-    end_with_launcher()
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
     # a last collection of all that torch made would take most of the time between a signal and the exit
     atexit.register(gc.freeze)
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = typer.main.get_command(app)
     rest = [argument for argument in given if argument != DEBUG]
 
-    def run() -> int:
+    def command_run() -> int:
         code = command.main(rest, prog_name="gtn", standalone_mode=False)
         return interrupted() if code == 130 else int(code or 0)
 
-    return exit_code_of(run, debug=DEBUG in given)
+    return exit_code_of(command_run, debug=DEBUG in given)

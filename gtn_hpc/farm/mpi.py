@@ -17,7 +17,7 @@ from typing import Any, Generic, Self
 
 from gtn_hpc.cluster import mpi
 from gtn_hpc.cluster.environment import RankEnvironment
-from gtn_hpc.farm.kinship import end_with_launcher
+from gtn_hpc.cluster.launcher import end_with_launcher
 from gtn_hpc.farm.pool import Pool, Result, Task, Work
 from gtn_hpc.farm.serving import Reply, packed, reply_to
 

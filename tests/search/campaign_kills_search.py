@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from search_campaign import campaign, curriculum
+from search_campaign import TEXT, campaign, curriculum
 
 from gtn_hpc.core.errors import GtnError
 from gtn_hpc.core.rundir import RunDirectory
@@ -34,15 +34,15 @@ from gtn_hpc.scores.maintenance import fsck
 from gtn_hpc.scores.opened import open as open_scores
 from gtn_hpc.scores.replay import read_journals
 
-PROGRAM = Path(__file__).parent / "search_campaign.py"
+SEARCH = [sys.executable, "-m", "gtn_hpc", "search"]
 COMMON = ["search.certificate.fraction=0", "search.replicas=1", "search.space.widths=[[4,24],[4,24],[4,24]]"]
 ALGORITHMS = {
     "random": "search.algorithm={name: random}",
     "evolution": "search.algorithm={name: evolution, population: 8, sample: 3, synchronous: true}",
 }
 POOLS = {
-    "inprocess": [sys.executable, str(PROGRAM)],
-    "mpi": ["mpiexec", "--oversubscribe", "-n", "3", sys.executable, str(PROGRAM)],
+    "inprocess": SEARCH,
+    "mpi": ["mpiexec", "--oversubscribe", "-n", "3", *SEARCH],
 }
 WORKERS = {"inprocess": "search.workers=2", "mpi": "search.isolate=true"}
 ENDINGS = {
@@ -78,6 +78,7 @@ class Trial:
     algorithm: str
     budget: int
     kills: Counter[str] = field(default_factory=Counter)
+    last: str = ""
     early: int = 0
     starts: int = 0
     acknowledged: int = 0
@@ -85,6 +86,7 @@ class Trial:
     duplicates: int = 0
     unreadable: int = 0
     survivors: int = 0
+    survived: Counter[str] = field(default_factory=Counter)
     hung: int = 0
     same_digest: bool = False
     seconds: float = 0.0
@@ -127,6 +129,7 @@ class Job:
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
         self.trial.kills[role] += bool(struck)
+        self.trial.last = role
         return bool(struck)
 
     def kill_when_there(self, role: str, chance: random.Random) -> bool:
@@ -146,13 +149,14 @@ class Job:
         return False
 
     def bury(self) -> None:
-        """Waits for the end; what is left of the job after that is counted and killed."""
+        """Waits for the end; what is left of the job two seconds after the kill is counted and killed."""
+        deadline = time.monotonic() + GRACE
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(GRACE)
-        deadline = time.monotonic() + GRACE
         while (left := list(self.family())) and time.monotonic() < deadline:
             time.sleep(0.02)
         self.trial.survivors += len(left)
+        self.trial.survived.update(f"{process.role} after {self.trial.last}" for process in left)
         for process in left:
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
@@ -202,7 +206,7 @@ def disturb(trial: Trial, place: Path, options: list[str], done: Counter[str]) -
         if not struck and job.process.returncode == 0:
             break
         if trial.kills.total() == before:
-            sys.exit(f"Nothing was killed, but the search ended with {job.process.returncode}: {place}/stderr.log.")
+            sys.exit(f"Nothing was killed, but the search ended with {job.process.returncode}: {place}/output.log.")
     trial.seconds = round(time.monotonic() - began, 1)
     rows = {score.key for score in read_journals(journal).scores}
     trial.acknowledged, trial.lost = len(acknowledged), len(acknowledged - rows)
@@ -210,11 +214,15 @@ def disturb(trial: Trial, place: Path, options: list[str], done: Counter[str]) -
 
 def start(trial: Trial, place: Path, options: list[str]) -> Job:
     trial.starts += 1
-    with open(place / "stderr.log", "ab") as log:
+    config = place / "search.yaml"
+    config.write_text(TEXT)
+    where = [f"run.root={place}", f"search.curriculum={place / 'curriculum.h5'}"]
+    with open(place / "output.log", "ab") as log:
         process = subprocess.Popen(
-            [*POOLS[trial.pool], str(place), *options],
-            stderr=log,
+            [*POOLS[trial.pool], str(config), *where, *options],
             stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
             env={**ENVIRON, MARK: f"{trial.number}/{trial.starts}"},
             start_new_session=True,
         )
@@ -323,7 +331,7 @@ def main() -> int:
     scratch = Path(tempfile.mkdtemp(prefix="kills-search-"))
     while (kills := kills_of(rows)).total() < chosen.kills or min(kills[role] for role in ROLES) < chosen.each:
         trial = run(len(rows), chosen.budget, rows, scratch)
-        rows.append(asdict(trial) | {"kills": dict(trial.kills)})
+        rows.append(asdict(trial))
         with report.open("a") as file:
             file.write(json.dumps(rows[-1]) + "\n")
         print(rows[-1], flush=True)
