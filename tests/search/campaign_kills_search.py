@@ -331,7 +331,7 @@ def main() -> int:
     scratch = Path(tempfile.mkdtemp(prefix="kills-search-"))
     while (kills := kills_of(rows)).total() < chosen.kills or min(kills[role] for role in ROLES) < chosen.each:
         trial = run(len(rows), chosen.budget, rows, scratch)
-        rows.append(asdict(trial))
+        rows.append(asdict(trial) | {"kills": dict(trial.kills), "survived": dict(trial.survived)})
         with report.open("a") as file:
             file.write(json.dumps(rows[-1]) + "\n")
         print(rows[-1], flush=True)
