@@ -29,7 +29,7 @@ COMMANDS = {
         "top",
         "train",
     ],
-    "gtn bench": ["meta-step", "scaling", "search", "store"],
+    "gtn bench": ["eval", "meta-step", "scaling", "search", "store"],
     "gtn data": ["fetch", "info"],
     "gtn scores": ["compact", "digest", "fsck", "merge", "show", "verify"],
 }
