@@ -128,8 +128,9 @@ class Job:
         for process in struck:
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
-        self.trial.kills[role] += bool(struck)
-        self.trial.last = role
+        if struck:
+            self.trial.kills[role] += 1
+            self.trial.last = role
         return bool(struck)
 
     def kill_when_there(self, role: str, chance: random.Random) -> bool:
@@ -149,7 +150,12 @@ class Job:
         return False
 
     def bury(self) -> None:
-        """Waits for the end; what is left of the job two seconds after the kill is counted and killed."""
+        """Waits for the end; what is left of the job two seconds after the kill is counted and killed.
+
+        A job whose nursery was killed says so and ends by itself, which is waited for first.
+        """
+        if self.trial.last == "nursery":
+            self.wait_for(lambda: False)
         deadline = time.monotonic() + GRACE
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(GRACE)
@@ -303,8 +309,8 @@ def summary(rows: list[dict[str, Any]]) -> str:
         f"of {len(rows)} searches of {budgets} architectures each on digits. `inprocess`: two children; `mpi`: "
         "`mpiexec -n 3`, a child a rank. All but the kill of a child end a job; `launcher` is mpiexec alone, `job` "
         f"every process of the job at once. {sum(row['early'] for row in rows)} of the kills that end a job struck "
-        "while it started. The undisturbed search that each digest is compared with ran in one process without "
-        "children.",
+        "while it started. A job whose nursery was killed ends by itself; its 2 s begin then. The undisturbed search "
+        "that each digest is compared with ran in one process without children.",
         "",
         "| pool | algorithm | searches | kills | acknowledged rows | lost | duplicate keys | unreadable files | "
         "alive 2 s after | hung | digest equal |",

@@ -1,6 +1,7 @@
 """A small search on digits, as a program that tests start, kill and start again: DIRECTORY [key=value ...]."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from gtn_hpc.cluster.environment import detect
@@ -30,8 +31,13 @@ def configured(directory: Path, *overrides: str) -> Config:
     return parse(TEXT, [f"run.root={directory}", *overrides])
 
 
-def curriculum(path: Path, *, side: int = 8, optimiser: str = "sgd", lr: float = 0.1, steps: int = 3) -> Path:
-    """A curriculum of real digits, enlarged to `side` pixels. The only part that needs torch, which takes seconds."""
+def curriculum(
+    path: Path, *, side: int = 8, optimiser: str = "sgd", lr: float = 0.1, steps: int = 3, data: Sequence[str] = ()
+) -> Path:
+    """A curriculum of real digits, enlarged to `side` pixels; `data` holds overrides of the splits.
+
+    The only part that needs torch, which takes seconds.
+    """
     import torch
     from torch.nn import functional as F
 
@@ -40,7 +46,7 @@ def curriculum(path: Path, *, side: int = 8, optimiser: str = "sgd", lr: float =
     from gtn_hpc.curriculum.frozen import Frozen
     from gtn_hpc.data import load
 
-    splits = load(parse(TEXT).data, seed=0)
+    splits = load(parse(TEXT, data).data, seed=0)
     batch = splits.train.sample(steps * 32, torch_generator(0, "campaign"))
     x = F.interpolate(batch.x, (side, side)).reshape(steps, 32, 1, side, side)
     y = F.one_hot(batch.y, 10).float().reshape(steps, 32, 10)
