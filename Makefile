@@ -28,7 +28,7 @@ demo: venv  ## digits: teach, search, train the winner, report
 
 test: venv packages  ## the whole suite on two cores, with coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup $(PYTEST)
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile $(PYTEST)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

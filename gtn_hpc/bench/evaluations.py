@@ -68,7 +68,6 @@ def run(
     repeats: int = 3,
     device: str = "cpu",
     precision: str = "float32",
-    tf32: bool = False,
     say: Callable[[str], object] = print,
 ) -> dict[str, Any]:
     """Scores random architectures by every path in turn and reports the median over `repeats` of each, one thread.
@@ -82,7 +81,7 @@ def run(
     for path in paths:
         if path not in (*RIVALS, *OURS):
             raise UsageError(f"No path is called '{path}'.", remedy=nearest(path, (*RIVALS, *OURS)))
-    overrides = [f"run.device={device}", f"run.precision={precision}", f"search.tf32={str(tf32).lower()}"]
+    overrides = [f"run.device={device}", f"run.precision={precision}"]
     with TemporaryDirectory(prefix="gtn-bench-") as place:
         made = Workshop(Path(place), size, device, overrides)
         archs = made.architectures(architectures)

@@ -1,10 +1,11 @@
 """Two processes that do meta-iterations together, alone, or at the same time without a word to each other."""
 
 import multiprocessing
+import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection as Pipe
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +18,7 @@ from gtn_hpc.cluster.connect import connect
 from gtn_hpc.cluster.environment import Master, RankEnvironment
 from gtn_hpc.cluster.reduction import FastReduction
 from gtn_hpc.config.teaching import Engine as EngineSection
+from gtn_hpc.farm.kinship import die_with
 from gtn_hpc.inner.build import make_engine
 
 TIMEOUT = 300.0
@@ -44,7 +46,9 @@ class Pair:
         for rank in range(2):
             ours, theirs = context.Pipe()
             place = RankEnvironment(rank, 2, rank, 2, "torchrun", master)
-            self._processes.append(context.Process(target=_serve, args=(theirs, place, workload, steps), daemon=True))
+            self._processes.append(
+                context.Process(target=_serve, args=(os.getpid(), theirs, place, workload, steps), daemon=True)
+            )
             self._pipes.append(ours)
 
     @property
@@ -85,7 +89,8 @@ class Pair:
             process.join(TIMEOUT)
 
 
-def _serve(pipe: "Pipe[Any, Any]", place: RankEnvironment, workload: str, steps: int) -> None:
+def _serve(parent: int, pipe: "Pipe[Any, Any]", place: RankEnvironment, workload: str, steps: int) -> None:
+    die_with(parent)
     torch.set_num_threads(1)
     with connect("cpu", environment=place, timeout=TIMEOUT, meeting=TIMEOUT).communicator as together:
         alone, step = SoloCommunicator(), _Step(workload, steps)
@@ -120,7 +125,7 @@ class _Step:
     def __call__(self, communicator: Communicator, replicas: int) -> None:
         reduction = self._reduction(communicator, replicas)
         for _ in communicator.replicas(replicas):
-            found = self.engine(self.problem.task, self.problem.teacher, passed=reduction.passed)
+            found = self.engine(replace(self.problem.task, passed=reduction.passed), self.problem.teacher)
             reduction.add(found.gradient)
         mean = self._agreed(communicator, reduction)
         for name, parameter in self.problem.teacher.items():

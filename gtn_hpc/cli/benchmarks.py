@@ -126,8 +126,7 @@ def evaluations(
     architectures: Annotated[int, typer.Option(min=1, help="Random architectures, the same for every path.")] = 6,
     repeats: Annotated[int, typer.Option(min=1, help="Interleaved measurements; their median counts.")] = 3,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    precision: Annotated[str, typer.Option(help="float32, bf16 or float64.")] = "float32",
-    tf32: Annotated[bool, typer.Option("--tf32", help="TensorFloat-32 on a GPU.")] = False,
+    precision: Annotated[str, typer.Option(help="float32, tf32, bf16 or float64.")] = "float32",
     as_json: Json = False,
 ) -> None:
     """Architectures scored a minute beside a plain PyTorch loop, with a check of the scores. The last line is JSON.
@@ -143,7 +142,6 @@ def evaluations(
         repeats=repeats,
         device=device,
         precision=precision,
-        tf32=tf32,
         say=console.note,
     )
     _end(report, as_json, EVAL_COLUMNS)

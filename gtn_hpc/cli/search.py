@@ -14,8 +14,8 @@ from gtn_hpc.core.rundir import RunDirectory
 
 if TYPE_CHECKING:
     from gtn_hpc.config import Config
-    from gtn_hpc.core.records import Score
     from gtn_hpc.search.algorithm import Outcome
+    from gtn_hpc.search.certificate import Certificate
     from gtn_hpc.search.stage import SearchReport
 
 SHOWN = 10
@@ -61,8 +61,9 @@ def score_all(settings: "Config", run: RunDirectory) -> "SearchReport":
 
     curriculum = curriculum_for(settings, run)
     with Meter("scoring", settings.search.budget) as meter, stoppable(run, "search", settings) as stop:
-        outcome, truth = watching(meter, settings.search.budget)
-        return run_search(settings, run, curriculum, Watch(outcome, truth, lambda: bool(stop)))
+        outcome, certificate = watching(meter, settings.search.budget)
+        watch = Watch(outcome, certificate, lambda: bool(stop), console.note)
+        return run_search(settings, run, curriculum, watch)
 
 
 def score_shard(settings: "Config") -> None:
@@ -107,21 +108,20 @@ def curriculum_for(settings: "Config", run: RunDirectory) -> Path:
     return run.curriculum if named is None else Path(named)
 
 
-def watching(meter: Meter, budget: int) -> "tuple[Callable[[Outcome], None], Callable[[Score], None]]":
-    """What moves the meter: an outcome of the search, and a row of the certificate."""
-    best, truths = 0.0, 0
+def watching(meter: Meter, budget: int) -> "tuple[Callable[[Outcome], None], Callable[[Certificate], None]]":
+    """What moves the meter: an outcome of the search, and a certificate."""
+    best, done = 0.0, 0
 
     def outcome(found: "Outcome") -> None:
-        nonlocal best
-        best = max(best, found.value)
-        meter.reach(min(found.proposal.ask + 1, budget), f"best {100 * best:.1f} %")
+        nonlocal best, done
+        best, done = max(best, found.value), min(found.proposal.ask + 1, budget)
+        meter.reach(done, f"best {100 * best:.1f} %")
 
-    def truth(_: "Score") -> None:
-        nonlocal truths
-        truths += 1
-        meter.reach(budget, f"and {truths} trained on real data")
+    def certificate(found: "Certificate") -> None:
+        rho = found.spearman
+        meter.reach(done, f"Spearman {rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}] of {rho.n} on real data")
 
-    return outcome, truth
+    return outcome, certificate
 
 
 def show(run: RunDirectory, report: "SearchReport") -> None:
@@ -144,6 +144,8 @@ def show(run: RunDirectory, report: "SearchReport") -> None:
             f"Rank correlation with real-data training over {report.certified} architectures (95 % intervals): "
             f"Spearman {report.certificate.spearman}, Kendall {report.certificate.kendall}"
         )
+    for rival in report.rivals:
+        console.say(f"Ranking by {rival.name} gives {rival.spearman}; the teacher is ahead by {rival.ahead}")
     console.say(f"Scores: {run.scores}")
 
 
@@ -156,4 +158,5 @@ def _summary(run: RunDirectory, report: "SearchReport") -> dict[str, object]:
         "best": [{"arch": arch, "val_accuracy": value} for arch, value in report.best[:SHOWN]],
         "certified": report.certified,
         "certificate": report.certificate.to_json(),
+        "beside": [rival.to_json() for rival in report.rivals],
     }

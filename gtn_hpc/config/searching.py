@@ -96,6 +96,16 @@ class Certificate(Section):
     minimum: int = Field(8, ge=0, description="at least this many of them (as far as there are so many)")
     steps: int = Field(1200, ge=1, description="real-data steps of the truth (batch and rate of final.recipe)")
     strata: int = Field(4, ge=1, description="strata over the estimate from which they are drawn evenly")
+    every: int = Field(
+        25, ge=1, description="architectures after whose scores a part of the sample is drawn and trained"
+    )
+    policy: Literal["warn", "stop", "lengthen"] = Field(
+        "warn", description="where the ranking is not trusted: say so, end the search, or double the inner steps"
+    )
+    floor: float = Field(0.0, ge=-1, le=1, description="trusted is a lower bound of Spearman's rho of at least this")
+    controls: tuple[Literal["real_steps", "real_seconds", "real_subset", "untrained"], ...] = Field(
+        (), description="other ways to rank the same architectures, trained beside the truth"
+    )
 
 
 class Search(Section):
@@ -130,7 +140,6 @@ class Search(Section):
         "meta-training; lean: channels last, equal layers once, fused batch norm, flat update; traced, compiled (30 s "
         "an architecture) and graphs (CUDA graphs, else lean): lean, recorded; auto: graphs on a GPU, else lean",
     )
-    tf32: bool = Field(False, description="TensorFloat-32 in convolutions and products on a GPU; part of a score's key")
     limits: Limits = Limits()
     chaos: str | None = Field(
         None,

@@ -24,18 +24,24 @@ class Episode(Protocol):
         """Learning rate and momentum of inner step t."""
 
 
+Passed = Callable[[int, Tensors], None]
+"""Told how many of the last steps the reverse loop has passed: in the gradient, what only those steps use is final."""
+
+
 @dataclass(frozen=True)
 class Task:
     """One replica: a fresh learner, an episode of the curriculum, and the real batches that judge it.
 
     `real` maps a number of inner steps done to the real batch of the loss after it; the losses are summed. The last
-    key is `episode.steps` (the paper's meta-loss); further keys are intermediate losses.
+    key is `episode.steps` (the paper's meta-loss); further keys are intermediate losses. `passed` is called by an
+    engine that goes back step by step, so that sending may begin.
     """
 
     learner: Learner
     initial: LearnerState
     episode: Episode
     real: Mapping[int, Batch]
+    passed: Passed | None = None
 
 
 @dataclass(frozen=True)
@@ -57,19 +63,12 @@ class MetaGradient:
         return self.losses[max(self.losses)]
 
 
-Passed = Callable[[int, Tensors], None]
-"""Told how many of the last steps the reverse loop has passed: in the gradient, what only those steps use is final."""
-
-
 class Engine(ABC):
     """Makes the gradient of the real losses of a task through all its inner steps."""
 
     @abstractmethod
-    def __call__(
-        self, task: Task, teacher: Tensors, *, wrt_initial: bool = False, passed: Passed | None = None
-    ) -> MetaGradient:
+    def __call__(self, task: Task, teacher: Tensors, *, wrt_initial: bool = False) -> MetaGradient:
         """The exact meta-gradient with respect to `teacher` (parameters that the episode depends on), by name.
 
-        A parameter that the losses do not depend on gets zeros. An engine that goes step by step tells `passed` how
-        far it is, so that sending may begin.
+        A parameter that the losses do not depend on gets zeros.
         """

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from gtn_hpc.core.errors import UsageError
 from gtn_hpc.core.records import Hyper
-from gtn_hpc.inner.engine import Engine, MetaGradient, Passed, Task
+from gtn_hpc.inner.engine import Engine, MetaGradient, Task
 from gtn_hpc.inner.optimisers import SGD, Adam, InnerOptimiser, RMSProp, Tensors, safe_sqrt
 from gtn_hpc.inner.step import Learner, arithmetic, randomness_of_step
 
@@ -47,14 +47,7 @@ register_optim(TorchOrderAdam, DifferentiableTorchOrderAdam)
 class Higher(Engine):
     """higher's patched module and differentiable optimisers. Time and memory as `Unrolled`."""
 
-    def __call__(
-        self,
-        task: Task,
-        teacher: Tensors,
-        *,
-        wrt_initial: bool = False,
-        passed: Passed | None = None,  # noqa: ARG002
-    ) -> MetaGradient:
+    def __call__(self, task: Task, teacher: Tensors, *, wrt_initial: bool = False) -> MetaGradient:
         learner, start = task.learner, {k: p.detach().requires_grad_() for k, p in task.initial.params.items()}
         with torch.no_grad():
             for name, buffer in learner.module.named_buffers():

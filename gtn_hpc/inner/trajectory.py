@@ -14,7 +14,7 @@ from gtn_hpc.core.errors import OutOfMemory
 from gtn_hpc.core.records import Batch
 from gtn_hpc.core.streams import numpy_rng
 from gtn_hpc.inner.adjoint import Adjoint, accumulate
-from gtn_hpc.inner.engine import Engine, Episode, MetaGradient, Passed, Task
+from gtn_hpc.inner.engine import Engine, Episode, MetaGradient, Task
 from gtn_hpc.inner.flat import FlatLearner, FlatState
 from gtn_hpc.inner.keeping import NOTHING, Keep, StepBytes, bytes_kept, within
 from gtn_hpc.inner.optimisers import Tensors
@@ -41,12 +41,9 @@ class Trajectory(Engine):
     offload: str = "no"
     _bytes: dict[tuple[object, ...], int] = field(default_factory=dict, repr=False)
 
-    def __call__(
-        self, task: Task, teacher: Tensors, *, wrt_initial: bool = False, passed: Passed | None = None
-    ) -> MetaGradient:
+    def __call__(self, task: Task, teacher: Tensors, *, wrt_initial: bool = False) -> MetaGradient:
         with _telling("preparation", lambda: f"inner step 0 of {task.episode.steps}", "nothing yet"):
             run = self._start(task, teacher)
-        run.showing.passed = passed
         with run.memory("the forward loop"):
             state = run.forward()
         with run.memory("the reverse loop"):
@@ -66,7 +63,7 @@ class Trajectory(Engine):
         initial = learner.pack(task.initial)
         generator = self._generator_bytes(task.episode, teacher)
         keep = self._keep(task, learner, initial, generator, window)
-        showing = Showing(task.episode, teacher, end, group_size(task.episode, generator))
+        showing = Showing(task.episode, teacher, end, group_size(task.episode, generator), passed=task.passed)
         run = _Run(self.adjoint, learner, initial, showing, real, end - window, end, keep)
         run.states = make_states(self.offload, window, run.advance_again)
         return run

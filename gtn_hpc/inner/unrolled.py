@@ -2,7 +2,7 @@
 
 import torch
 
-from gtn_hpc.inner.engine import Engine, MetaGradient, Passed, Task
+from gtn_hpc.inner.engine import Engine, MetaGradient, Task
 from gtn_hpc.inner.optimisers import Tensors
 from gtn_hpc.inner.step import LearnerState, inner_step, real_loss
 
@@ -10,14 +10,7 @@ from gtn_hpc.inner.step import LearnerState, inner_step, real_loss
 class Unrolled(Engine):
     """functional_call with create_graph. Memory grows by a whole graph a step (68 MiB on the workload W1)."""
 
-    def __call__(
-        self,
-        task: Task,
-        teacher: Tensors,
-        *,
-        wrt_initial: bool = False,
-        passed: Passed | None = None,  # noqa: ARG002
-    ) -> MetaGradient:
+    def __call__(self, task: Task, teacher: Tensors, *, wrt_initial: bool = False) -> MetaGradient:
         start = {k: p.detach().requires_grad_() for k, p in task.initial.params.items()}
         state = LearnerState(start, task.initial.buffers, task.initial.optimiser)
         losses = {}

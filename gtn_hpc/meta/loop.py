@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -64,7 +64,7 @@ class Loop:
         reduction = REDUCTIONS[meta.reduction](self.communicator, like, meta.replicas, by_step)
         for replica in self.communicator.replicas(meta.replicas):
             task = make_task(self.room, place.done, replica, place.generation)
-            found = self.engine(task, teacher, passed=reduction.passed)
+            found = self.engine(replace(task, passed=reduction.passed), teacher)
             reduction.add({LOSS: no_loss + found.loss, **found.gradient})
             if not all_finite(found.gradient.values()):
                 suspects.append(self._suspect(place, replica))

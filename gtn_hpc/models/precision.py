@@ -21,12 +21,12 @@ PRECISIONS = {
 }
 
 
-def use_precision(name: str, *, tf32: bool = False) -> Precision:
-    """Sets this process's flags for `run.precision`; `tf32` allows it in any precision.
+def use_precision(name: str) -> Precision:
+    """Sets this process's flags for `run.precision`.
 
     TF32 keeps 10 bits of the factors of a product, on GPUs that have it; elsewhere nothing changes. By default torch
     rounds convolutions so and matrix products not; here `float32` means float32 for both.
     """
     found = PRECISIONS[name]
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = found.tf32 or tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = found.tf32
     return found

@@ -4,7 +4,6 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 
 from gtn_hpc.cluster.deadline import Deadline, deadline_of
@@ -12,21 +11,25 @@ from gtn_hpc.config import Config
 from gtn_hpc.core.errors import Requeue, RunError
 from gtn_hpc.core.records import Score
 from gtn_hpc.core.rundir import RunDirectory
-from gtn_hpc.farm import Pool, results
+from gtn_hpc.farm import Pool
 from gtn_hpc.scores.folding import FoldReport, Throttle, fold
 from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.replay import Journals, read_journals
 from gtn_hpc.search.algorithm import Outcome
 from gtn_hpc.search.algorithms import make_algorithm
 from gtn_hpc.search.backlog import Backlog
-from gtn_hpc.search.certificate import Certificate, certify, stratified, truths_of
+from gtn_hpc.search.certificate import Certificate, Rival, certify, compare, truths_of
+from gtn_hpc.search.certifying import Certifying
 from gtn_hpc.search.ledger import JournalLedger, events
+from gtn_hpc.search.lengthening import lengthening
 from gtn_hpc.search.lock import sole_manager
 from gtn_hpc.search.loop import search
 from gtn_hpc.search.pools import job, open_pool, setting_of
+from gtn_hpc.search.rivals import rivals_of
 from gtn_hpc.search.study import Study, Terms
+from gtn_hpc.search.trust import duties
 from gtn_hpc.search.watch import SILENT, Watch
-from gtn_hpc.training.estimates import architectures_of, estimates, ranked
+from gtn_hpc.training.estimates import estimates, ranked
 from gtn_hpc.training.request import Request
 from gtn_hpc.training.setting import Setting
 
@@ -37,24 +40,26 @@ AHEAD = 32
 @dataclass(frozen=True)
 class SearchReport:
     """`architectures` distinct ones scored, how many rows have which status, estimates from the best down, the
-    correlation with real data (`certificate`, over `certified` architectures), and the last fold."""
+    correlation with real data (`certificate`, over `certified` architectures), other ways to rank, the last fold."""
 
     architectures: int
     statuses: Mapping[str, int]
     best: tuple[tuple[str, float], ...]
     certified: int
     certificate: Certificate
+    rivals: tuple[Rival, ...]
     folded: FoldReport
 
 
 def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch = SILENT) -> SearchReport:
-    """Scores architectures until `search.budget` distinct ones are done, then trains the certificate's sample.
+    """Scores architectures until `search.budget` distinct ones are done, and trains the certificate's sample.
 
     Goes on from what the journals of `run` hold; scores.h5 is folded on the way and at the end.
 
     Raises:
         StorageError, DataError: curriculum or images are missing or do not fit each other.
-        RunError: the journals belong to another search, or another process searches in `run`.
+        RunError: the journals belong to another search, another process searches in `run`, or the policy of the
+            certificate is to stop, and the ranking is not to be trusted.
         SpaceExhausted: the space is smaller than the budget.
         Requeue: `watch.stop` said so, or nothing that is left would end before the deadline; a new start goes on.
     """
@@ -63,15 +68,16 @@ def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch
         _claim_curriculum(run, setting.digest)
         try:
             with open_pool(setting, run) as pool, Journal(run.journal, f"{job()}-manager") as journal:
-                _score(config, run, setting, pool, journal, watch, deadline)
-                _certify(config, run, setting, pool, watch, deadline)
+                doubt = _score(config, run, setting, pool, journal, watch, deadline)
         finally:
             folded = fold(run)
     if watch.stop():
         raise Requeue("The search was stopped.", remedy="Start it again: it goes on where it was.")
+    if doubt is not None:
+        raise doubt
     report = _report(config, read_journals(run.journal), folded)
-    certificate = report.certificate.to_json()
-    run.update_state("search", architectures=report.architectures, certificate=certificate, done=True)
+    told = report.certificate.to_json() | {"beside": [rival.to_json() for rival in report.rivals]}
+    run.update_state("search", architectures=report.architectures, certificate=told, done=True)
     return report
 
 
@@ -94,18 +100,23 @@ def _score(
     journal: Journal,
     watch: Watch,
     deadline: Deadline | None,
-) -> None:
+) -> RunError | None:
+    """Why the certificate ended the search, or None."""
     section = config.search
     before = read_journals(run.journal)
     fold_now_and_then = Throttle()
 
     def told(outcome: Outcome) -> None:
+        certifying.outcome(outcome)
         watch.outcome(outcome)
         fold_now_and_then(lambda: fold(run, wait=False))
 
     backlog = Backlog(setting.space, deadline)
+    algorithm = lengthening(make_algorithm(config, setting.space, setting.last_step), config, setting, before.asks)
+    duty = duties(config, run, setting, algorithm, watch)
+    certifying = Certifying(config, setting.identity, before, duty, backlog, Backlog(setting.space, deadline))
     study = Study(
-        make_algorithm(config, setting.space, setting.last_step),
+        algorithm,
         setting.identity,
         JournalLedger(journal, setting.space, before),
         Terms(section.budget, section.replicas),
@@ -115,41 +126,10 @@ def _score(
         ahead=AHEAD * pool.workers,
     )
     study.replay(before.scores, events(before))
-    search(study, pool)
+    search(certifying.over(study), pool)
     if not watch.stop():
-        backlog.require_begun()
-
-
-def _certify(
-    config: Config,
-    run: RunDirectory,
-    setting: Setting,
-    pool: Pool[Request, Score],
-    watch: Watch,
-    deadline: Deadline | None,
-) -> None:
-    """Trains the sample on real data, as far as its rows are not there yet."""
-    before = read_journals(run.journal)
-    section = config.search.certificate
-    chosen = stratified(estimates(before.scores), section, config.run.seed)
-    architectures = architectures_of(before)
-    requests = [
-        Request(architectures[arch], section.steps, replica, source="real")
-        for arch in chosen
-        for replica in range(config.search.replicas)
-    ]
-    known = {row.key for row in before.certificates}
-    backlog = Backlog(setting.space, deadline)
-    for row in before.certificates:
-        backlog.learn(row)
-    for request in requests:
-        if setting.identity.key(request) not in known:
-            backlog.add(request)
-    for score in results(pool, takewhile(lambda _: not watch.stop(), backlog.rest())):
-        backlog.learn(score)
-        watch.truth(score)
-    if not watch.stop():
-        backlog.require_begun()
+        certifying.require_begun()
+    return duty.doubt if certifying.ended else None
 
 
 def _report(config: Config, journals: Journals, folded: FoldReport) -> SearchReport:
@@ -162,5 +142,6 @@ def _report(config: Config, journals: Journals, folded: FoldReport) -> SearchRep
         best=tuple((arch, found[arch]) for arch in ranked(found)),
         certified=len(truths),
         certificate=certify(found, truths, steps, config.run.seed),
+        rivals=tuple(compare(found, truths, rivals_of(journals), config.run.seed)) if truths else (),
         folded=folded,
     )

@@ -5,18 +5,21 @@ from dataclasses import dataclass
 
 from gtn_hpc.core.records import Score
 from gtn_hpc.search.algorithm import Outcome
+from gtn_hpc.search.certificate import Certificate
 
 
 @dataclass(frozen=True)
 class Watch:
-    """Called with each outcome of the study, each row on real data, each row of a static shard; nothing by default.
+    """Called with each outcome of the study, each certificate as it grows, each row of a static shard, and what is
+    wrong with the teacher's ranking; nothing by default.
 
     `stop` is asked before every new evaluation.
     """
 
     outcome: Callable[[Outcome], None] = lambda _: None
-    truth: Callable[[Score], None] = lambda _: None
+    certificate: Callable[[Certificate], None] = lambda _: None
     stop: Callable[[], object] = lambda: False
+    warning: Callable[[str], None] = lambda _: None
     row: Callable[[Score], None] = lambda _: None
 
 

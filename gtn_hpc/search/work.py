@@ -14,7 +14,7 @@ from gtn_hpc.farm.memory import fair_share
 from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.rows import CertificateRow
 from gtn_hpc.search.chaos import Chaos
-from gtn_hpc.training.request import Request
+from gtn_hpc.training.request import Request, Source
 from gtn_hpc.training.setting import Setting
 
 MODULES = ("gtn_hpc.training.evaluator",)
@@ -69,7 +69,7 @@ class Scoring:
                 found = replace(evaluate(request), rank=rank, host=host, job=self.job)
                 if chaos is not None:
                     chaos.before_writing(rank, journal)
-                journal.append([found if request.source == "curriculum" else truth_of(found)])
+                journal.append([found if request.source == "curriculum" else evidence(found, request.source)])
                 return found
 
             yield score
@@ -87,12 +87,12 @@ class Scoring:
         return replace(blank, status=death.status, detail=death.detail, seconds=death.seconds)
 
 
-def truth_of(score: Score) -> CertificateRow:
-    """A score on real data as a row of the certificate."""
+def evidence(score: Score, source: Source) -> CertificateRow:
+    """What the teacher's estimates are compared with, as a row of the certificate."""
     return CertificateRow(
         key=score.key,
         arch=score.arch,
-        source="truth",
+        source="truth" if source == "real" else source,
         replica=score.replica,
         steps=score.fidelity,
         val_accuracy=score.val_accuracy,

@@ -13,6 +13,7 @@ from gtn_hpc.config import Config
 from gtn_hpc.core.errors import NonFiniteError
 from gtn_hpc.core.records import Score
 from gtn_hpc.core.streams import derive, torch_generator
+from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.inner.engine import Episode
 from gtn_hpc.inner.optimisers import SGD
 from gtn_hpc.inner.step import Learner
@@ -21,9 +22,10 @@ from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.lean import LeanNetwork
 from gtn_hpc.models.networks import build_network
 from gtn_hpc.models.norm import use_running_statistics
+from gtn_hpc.training.controls import control
 from gtn_hpc.training.memory import peak_memory
 from gtn_hpc.training.proxies import proxies
-from gtn_hpc.training.request import Request
+from gtn_hpc.training.request import REAL, Request, Source
 from gtn_hpc.training.room import Room, furnish
 from gtn_hpc.training.run import Measurement, Progress, train
 from gtn_hpc.training.setting import Setting
@@ -75,6 +77,18 @@ class Evaluator:
     def room(self) -> Room:
         """Loaded at first use; see `furnish` for the errors."""
         return furnish(self.setting, torch.device(self.device))
+
+    @cached_property
+    def _controls(self) -> dict[Source, Frozen]:
+        return {}
+
+    def _lessons(self, source: Source) -> Frozen:
+        """The curriculum, or what a control puts in its place."""
+        if source == "curriculum":
+            return self.room.taught
+        if source not in self._controls:
+            self._controls[source] = control(source, self.room)
+        return self._controls[source]
 
     def prepare(self) -> None:
         """Loads what all evaluations share now rather than at the first one."""
@@ -142,7 +156,7 @@ class Evaluator:
 
     def _keep(self, request: Request, progress: Progress) -> None:
         """A learner that has seen the whole curriculum is not needed again."""
-        if self._states is None or request.source == "real":
+        if self._states is None or request.source != "curriculum":
             return
         learner = self.setting.identity.learner(request)
         if progress.steps < self.setting.last_step:
@@ -154,8 +168,8 @@ class Evaluator:
         room, stream = self.room, self.setting.identity.stream(request)
         module = build_network(self.config.search.space, request.arch, room.splits.shape, room.splits.classes)
         initialise(module.to(room.dtype), torch_generator(self.config.run.seed, "architecture", stream))
-        use_running_statistics(module, RUNNING if request.source == "real" else None)
-        optimiser = SGD() if request.source == "real" else room.optimiser
+        use_running_statistics(module, RUNNING if request.source in REAL else None)
+        optimiser = SGD() if request.source in REAL else room.optimiser
         dropout = derive(self.config.run.seed, "architecture/dropout", stream)
         placed = module.to(room.device)
         arranged = placed if self.config.search.fast == "reference" else LeanNetwork(placed)
@@ -163,8 +177,8 @@ class Evaluator:
 
     def _episode(self, request: Request) -> Episode:
         seed, stream = self.config.run.seed, self.setting.identity.stream(request)
-        if request.source == "curriculum":
-            return self.room.taught.episode(torch_generator(seed, "architecture/order", stream))
+        if request.source not in REAL:
+            return self._lessons(request.source).episode(torch_generator(seed, "architecture/order", stream))
         recipe, like = self.config.final.recipe, self.room.taught.x
         return RealBatches(
             self.room.splits.train,

@@ -8,7 +8,15 @@ from gtn_hpc.config import Config
 from gtn_hpc.core.records import Architecture, canonical_json
 from gtn_hpc.scores.keys import init_key, key
 
-Source = Literal["curriculum", "real"]
+Source = Literal["curriculum", "real", "real_steps", "real_seconds", "real_subset", "untrained"]
+"""What a learner is taught by: the curriculum, real data until its truth is known, or a control of the certificate.
+
+Controls: real data for as many steps or as many seconds as the curriculum takes, and in the curriculum's place a random
+real subset, or what a teacher shows before its meta-training.
+"""
+
+REAL = {"real", "real_steps", "real_seconds"}
+"""Sources that are streams of fresh real batches, with the rate and momentum of `final.recipe`."""
 
 USED = {"lr", "momentum", "batch", "crop", "flip", "cutout"}
 """The settings of `final.recipe` that training on real data for a number of steps depends on."""
@@ -31,7 +39,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Identity:
-    """Everything that a score depends on besides its request, as JSON: `common`, and what each source stands for.
+    """Everything that a score depends on besides its request, as JSON: `common`, and what each source stands for
+    (`untrained`: the sections of the configuration that a fresh teacher is made from).
 
     `ways` are settings that change the rounding alone: they are part of keys, but the same learner begins under all.
 
@@ -42,6 +51,7 @@ class Identity:
     curriculum: str
     real: str
     ways: str = ""
+    untrained: str = ""
 
     @classmethod
     def of(cls, config: Config, curriculum: str, inner: Mapping[str, Any]) -> "Identity":
@@ -57,9 +67,9 @@ class Identity:
             mode="json", include={"lr", "momentum", "batch", "crop", "flip", "cutout"}
         )
         taught = {"digest": curriculum, "inner": dict(inner)}
-        ways = {"fast": config.search.fast, "tf32": config.search.tf32}
+        ways = {"fast": config.search.fast}
         sources = canonical_json({"taught": taught}), canonical_json({"real": recipe})
-        return cls(canonical_json(common), *sources, canonical_json(ways))
+        return cls(canonical_json(common), *sources, canonical_json(ways), _untrained(config))
 
     def stream(self, request: Request) -> str:
         """Initialisation and order follow from it; it lacks the fidelity, so longer runs go on equally."""
@@ -78,4 +88,14 @@ class Identity:
         return {"common": self.common, "ways": self.ways}
 
     def _taught(self, request: Request) -> str:
-        return self.curriculum if request.source == "curriculum" else self.real
+        if request.source == "curriculum":
+            return self.curriculum
+        if request.source == "real":
+            return self.real
+        taught = self.real if request.source in REAL else self.curriculum
+        untrained = self.untrained if request.source == "untrained" else ""
+        return canonical_json({"control": request.source, "of": taught, "untrained": untrained})
+
+
+def _untrained(config: Config) -> str:
+    return canonical_json({name: getattr(config, name).model_dump(mode="json") for name in ("teacher", "inner")})

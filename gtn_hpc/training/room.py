@@ -51,7 +51,7 @@ def furnish(setting: Setting, device: torch.device) -> Room:
     torch.set_num_threads(config.run.threads)
     if device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(1 / config.search.workers, device)
-    dtype = use_precision(config.run.precision, tf32=config.search.tf32).dtype
+    dtype = use_precision(config.run.precision).dtype
     splits = load(config.data, seed=config.run.seed, device=device, dtype=dtype)
     file = read(curriculum, device, dtype)
     if file.digest != setting.digest:

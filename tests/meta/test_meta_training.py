@@ -111,8 +111,8 @@ def test_one_bad_replica_keeps_all_from_the_update(tmp_path):
     config = tiny(tmp_path, "meta.replicas=2", "meta.iterations=1")
     room, seen, calls = prepare(config, CPU), [], []
 
-    def engine(task, teacher, passed):
-        found = make_engine(config.engine)(task, teacher, passed=passed)
+    def engine(task, teacher):
+        found = make_engine(config.engine)(task, teacher)
         calls.append(task)
         if len(calls) == 2:
             found.gradient["schedule.log_lr"][0] = math.nan

@@ -12,7 +12,7 @@ from gtn_hpc.stats import paired_difference
 TABLE = Path(
     os.environ.get("NASBENCH201_TABLE", Path(__file__).parents[3] / "shared" / "data" / "nasbench201_mini.csv.gz")
 )
-SEEDS, EVALUATIONS = 10, 150
+SEEDS, EVALUATIONS = 8, 100
 
 
 @pytest.fixture(scope="module")

@@ -146,6 +146,8 @@ ReturnToService=2
 KillWait=5
 CompleteWait=0
 MinJobAge=600
+# Jobs derive the port of their rendezvous from their number: clusters beside each other number theirs apart.
+FirstJobId=$((1 + (port - 28400) * 5))
 InactiveLimit=0
 SlurmctldTimeout=30
 SlurmdTimeout=30

@@ -24,7 +24,7 @@ def test_a_job_that_slurm_warns_goes_on_after_a_requeue_to_the_same_digest(slurm
 
 
 def test_the_pipeline_over_two_nodes_has_the_digest_of_one_process_and_leaves_a_report(slurm, tmp_path):
-    options = f"--output={tmp_path}/%x-%j.out --time=5 --cpus-per-task=1"
+    options = f"--output={tmp_path}/%x-%j.out --time=20 --cpus-per-task=1"
     stages = dict.fromkeys(("FINAL", "REPORT"), options) | {"SEARCH": f"{options} --ntasks-per-node=2"}
     stages["TRAIN"] = f"{options} --nodes=2 --ntasks-per-node=2"
     told = slurm.run(ROOT / "slurm" / "pipeline.sh", TINY, f"run.root={tmp_path}", environ=stages)

@@ -15,6 +15,7 @@ from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.curriculum.file import Description, read, write
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import load
+from gtn_hpc.training.controls import control
 from gtn_hpc.training.evaluator import Evaluator
 from gtn_hpc.training.header import read_header
 from gtn_hpc.training.request import Request
@@ -98,6 +99,21 @@ def test_real_data_has_any_number_of_steps_and_its_own_keys(scored: Evaluator, a
     assert real.status == "ok"
     assert real.val_accuracy > scored.evaluate(Request(arch, 1)).val_accuracy
     assert scored.evaluate(Request(arch, 5, source="real")).key != scored.evaluate(Request(arch, 5)).key
+
+
+def test_controls_are_trained_in_the_place_of_the_curriculum(scored: Evaluator, arch: Architecture) -> None:
+    sources = ("curriculum", "real_steps", "real_seconds", "real_subset", "untrained")
+    rows = {source: scored.evaluate(Request(arch, 5, source=source)) for source in sources}  # type: ignore[arg-type]
+    assert {row.status for row in rows.values()} == {"ok"}
+    assert len({row.key for row in rows.values()}) == len({row.val_loss for row in rows.values()} - {None}) == 5
+    subset, fresh = (control(source, scored.room) for source in ("real_subset", "untrained"))  # type: ignore[arg-type]
+    real = {image.numpy().tobytes() for image in scored.room.splits.train.sample(400, torch_generator(0, "all")).x}
+    shown = [image.numpy().tobytes() for image in subset.x.flatten(0, 1)]
+    assert len(set(shown)) == len(shown) == 80
+    assert set(shown) <= real
+    assert torch.equal(fresh.y.sum((0, 1)), torch.full((10,), 8.0))
+    for frozen_control in (subset, fresh):
+        assert torch.equal(frozen_control.lr, scored.room.taught.schedule.table()[0])
 
 
 def test_a_curriculum_in_random_order_is_another_pass_for_each_replica(tmp_path: Path, arch: Architecture) -> None:

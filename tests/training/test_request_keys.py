@@ -24,7 +24,7 @@ def test_settings_that_change_a_score_change_its_key() -> None:
         "run.threads=2",
         "run.precision=float64",
         "search.fast=reference",
-        "search.tf32=true",
+        "run.precision=tf32",
         "data.train=99",
         "search.space.name=chain",
     ):

@@ -1,0 +1,185 @@
+"""The certificate while a search goes on: what is trained on real data, and what is done about a bad ranking."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gtn_hpc.config import Config
+from gtn_hpc.core.records import Architecture, Score
+from gtn_hpc.scores.replay import Journals
+from gtn_hpc.search.algorithm import Outcome
+from gtn_hpc.search.backlog import Backlog
+from gtn_hpc.search.certificate import Certificate, certify
+from gtn_hpc.search.sample import Sample
+from gtn_hpc.search.study import Study
+from gtn_hpc.training.estimates import architectures_of
+from gtn_hpc.training.request import Identity, Request, Source
+
+INTERIM = 1000
+"""Bootstrap resamples of a certificate that is not decided on."""
+
+
+@dataclass(frozen=True)
+class Duties:
+    """What to do when: `decide` is given the certificate after each part of the sample and says whether to go on;
+    `publish` is given it as it grows; `seconds_steps` says how many real steps take as long as the teacher, of the
+    seconds of scores and of truths; `length` is the inner run's at present; `stop` says when to begin nothing more."""
+
+    decide: Callable[[Certificate], bool]
+    publish: Callable[[Certificate], None]
+    seconds_steps: Callable[[Sequence[float], Sequence[float]], int]
+    length: Callable[[], int]
+    stop: Callable[[], object]
+
+
+class Certifying:
+    """A study whose sample is trained on real data as soon as a part of it is drawn, on the same workers."""
+
+    def __init__(
+        self, config: Config, identity: Identity, before: Journals, duties: Duties, scoring: Backlog, backlog: Backlog
+    ) -> None:
+        self._section, self._seed = config.search.certificate, config.run.seed
+        self._replicas = config.search.replicas
+        self._study_backlog, self._backlog = scoring, backlog
+        self._identity, self._duties, self._length, self._shortest = identity, duties, duties.length, duties.length()
+        self._sample = Sample(self._section, self._seed)
+        self._architectures: dict[str, Architecture] = architectures_of(before)
+        self._estimates: dict[tuple[str, int], float] = {}
+        self._known: dict[str, float] = {row.key: row.val_accuracy for row in before.certificates}
+        self._truth_seconds = [row.seconds for row in before.certificates if row.source == "truth"]
+        self._score_seconds = [score.seconds for score in before.scores]
+        self._seconds_steps = {row.steps for row in before.certificates if row.source == "real_seconds"}
+        self._pending: dict[str, Request] = {}
+        self._study: Study | None = None
+        self._scoring = self._queued = self._decided = self._published = 0
+        self._ended = False
+        for row in before.certificates:
+            self._backlog.learn(row)
+        for tell in before.tells:
+            self._tell(tell.ask, tell.arch, tell.fidelity, tell.value)
+
+    @property
+    def ended(self) -> bool:
+        """Whether `decide` ended the search."""
+        return self._ended
+
+    @property
+    def patient(self) -> bool:
+        return self._study is not None and self._study.patient
+
+    def require_begun(self) -> None:
+        """As `Backlog.require_begun`, of both backlogs."""
+        self._study_backlog.require_begun()
+        self._backlog.require_begun()
+
+    def over(self, study: Study) -> "Certifying":
+        """With the study whose outcomes it is given."""
+        self._study = study
+        return self
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Takes what the study has settled."""
+        proposal = outcome.proposal
+        self._architectures[proposal.arch.digest] = proposal.arch
+        self._tell(proposal.ask, proposal.arch.digest, proposal.fidelity, outcome.value)
+
+    def _tell(self, ask: int, arch: str, fidelity: int, value: float) -> None:
+        full = fidelity >= self._shortest
+        self._sample.tell(ask, arch, value if full else -math.inf)
+        if math.isfinite(value):
+            self._estimates[arch, fidelity] = value
+
+    def ask(self) -> Request | None:
+        """The next training on real data that is due, or else the study's next evaluation."""
+        assert self._study is not None
+        self._advance()
+        if not self._backlog and not self._ended:
+            if (request := self._study.ask()) is not None:
+                self._scoring += 1
+                return request
+            if not (self._scoring or self._study_backlog or self._duties.stop()):
+                self._sample.finish()
+                self._advance()
+        request = None if self._duties.stop() else self._backlog.take()
+        if request is None:
+            return None
+        self._pending[self._identity.key(request)] = request
+        return request
+
+    def tell(self, score: Score) -> None:
+        """Takes a score, or a value on real data."""
+        assert self._study is not None
+        request = self._pending.pop(score.key, None)
+        if request is None:
+            self._scoring -= 1
+            self._score_seconds.append(score.seconds)
+            self._study.tell(score)
+            return
+        self._backlog.learn(score)
+        self._known[score.key] = score.val_accuracy
+        if request.source == "real":
+            self._truth_seconds.append(score.seconds)
+            self._publish()
+
+    def _advance(self) -> None:
+        """Queues the trainings of parts that were drawn, and decides on those whose truths are all there."""
+        self._sample.draw()
+        for block in self._sample.blocks[self._queued :]:
+            self._enqueue(block, "real", self._section.steps)
+        self._queued = len(self._sample.blocks)
+        while not self._ended and self._decided < len(self._sample.blocks):
+            block = self._sample.blocks[self._decided]
+            if self._missing(block, "real", self._section.steps):
+                return
+            self._decided += 1
+            self._decide(block)
+
+    def _decide(self, block: list[str]) -> None:
+        certificate = self.certificate(self._sample.blocks[: self._decided])
+        if certificate.spearman.n >= self._section.minimum:
+            self._duties.publish(certificate)
+            self._ended = not self._duties.decide(certificate)
+        if not self._ended:
+            for source in self._section.controls:
+                self._enqueue(block, source, self._steps_of(source))
+
+    def _steps_of(self, source: Source) -> int:
+        if source != "real_seconds":
+            return self._length()
+        if not self._seconds_steps:
+            steps = self._duties.seconds_steps(self._score_seconds, self._truth_seconds)
+            self._seconds_steps.add(max(1, min(steps, self._section.steps)))
+        return min(self._seconds_steps)
+
+    def _enqueue(self, block: list[str], source: Source, steps: int) -> None:
+        for request in self._missing(block, source, steps):
+            self._backlog.add(request)
+
+    def _missing(self, block: list[str], source: Source, steps: int) -> list[Request]:
+        return [r for r in self._requests(block, source, steps) if self._identity.key(r) not in self._known]
+
+    def _requests(self, block: list[str], source: Source, steps: int) -> list[Request]:
+        return [
+            Request(self._architectures[arch], steps, replica, source=source)
+            for arch in block
+            for replica in range(self._replicas)
+        ]
+
+    def certificate(self, blocks: list[list[str]], resamples: int = 10_000) -> Certificate:
+        """Of the architectures in `blocks` that have an estimate at the present length and a truth."""
+        archs = [arch for block in blocks for arch in block]
+        length = self._length()
+        estimates = {arch: self._estimates[arch, length] for arch in archs if (arch, length) in self._estimates}
+        truths = {arch: truth for arch in archs if math.isfinite(truth := self._truth(arch))}
+        return certify(estimates, truths, self._section.steps, self._seed, resamples)
+
+    def _truth(self, arch: str) -> float:
+        keys = [self._identity.key(request) for request in self._requests([arch], "real", self._section.steps)]
+        return sum(self._known.get(key, math.nan) for key in keys) / len(keys)
+
+    def _publish(self) -> None:
+        """At each truth while there are few, then whenever there are a tenth more: its cost grows with their number."""
+        known = len(self._truth_seconds)
+        if known >= max(3, self._published * 1.1):
+            self._published = known
+            self._duties.publish(self.certificate(self._sample.blocks, INTERIM))

@@ -1,0 +1,58 @@
+"""Which architectures are trained on real data as well: a part of every few that were asked for, while they come."""
+
+import math
+from collections.abc import Sequence
+
+from gtn_hpc.config.searching import Certificate as Section
+from gtn_hpc.search.certificate import drawn, stratified
+
+
+class Sample:
+    """Of each `every` proposals, once all are told, a fraction is drawn evenly over strata of the estimate.
+
+    A function of seed and estimates, whatever the order in which scores come. An architecture is a candidate once.
+    """
+
+    def __init__(self, section: Section, seed: int) -> None:
+        self._section, self._seed = section, seed
+        self._told: dict[int, tuple[str, float]] = {}
+        self._considered: set[str] = set()
+        self._next = 0
+        self.blocks: list[list[str]] = []
+
+    @property
+    def chosen(self) -> list[str]:
+        """All that were drawn, in their order."""
+        return [arch for block in self.blocks for arch in block]
+
+    def tell(self, ask: int, arch: str, value: float) -> None:
+        """Proposal `ask` was architecture `arch`; `value` is its estimate, not finite where there is none."""
+        self._told[ask] = (arch, value)
+
+    def draw(self) -> None:
+        """Adds a block for every part that is complete."""
+        every = self._section.every
+        while all(ask in self._told for ask in range(self._next, self._next + every)):
+            self._add(range(self._next, self._next + every))
+            self._next += every
+
+    def finish(self) -> None:
+        """Adds what is left when nothing more is asked for, and what `minimum` lacks."""
+        if self._section.fraction == 0:
+            return
+        self.draw()
+        self._add([ask for ask in sorted(self._told) if ask >= self._next])
+        lacking = self._section.minimum - len(self.chosen)
+        left = {arch: value for arch, value in self._told.values() if math.isfinite(value)}
+        for arch in self.chosen:
+            left.pop(arch, None)
+        if lacking > 0 and left:
+            self.blocks.append(drawn(left, lacking, self._section.strata, self._seed, len(self.blocks)))
+
+    def _add(self, asks: Sequence[int]) -> None:
+        found = {arch: value for arch, value in (self._told[ask] for ask in asks) if arch not in self._considered}
+        scored = {arch: value for arch, value in found.items() if math.isfinite(value)}
+        self._considered.update(scored)
+        section = self._section.model_copy(update={"minimum": 0})
+        if block := stratified(scored, section, self._seed, len(self.blocks)):
+            self.blocks.append(block)

@@ -1,0 +1,89 @@
+"""What a search does about its certificate: it writes it down, and warns, stops, or lengthens the inner run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gtn_hpc.config import Config
+from gtn_hpc.core.errors import RunError
+from gtn_hpc.core.events import read_events
+from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.search.certificate import Certificate
+from gtn_hpc.search.certifying import Duties
+from gtn_hpc.search.lengthening import Lengthening
+from gtn_hpc.search.watch import Watch
+from gtn_hpc.training.setting import Setting
+
+
+@dataclass(frozen=True)
+class Trust(Duties):
+    """Duties, and the reason (`doubt`) where the search was ended."""
+
+    reasons: list[RunError]
+
+    @property
+    def doubt(self) -> RunError:
+        return self.reasons[-1]
+
+
+def duties(config: Config, run: RunDirectory, setting: Setting, algorithm: Lengthening, watch: Watch) -> Trust:
+    """Those of `search.certificate`."""
+    section, reasons = config.search.certificate, list[RunError]()
+
+    def publish(certificate: Certificate) -> None:
+        run.update_state("search", certificate=certificate.to_json())
+        watch.certificate(certificate)
+
+    def decide(certificate: Certificate) -> bool:
+        if certificate.trusted(section.floor):
+            return True
+        text = doubt(certificate, section.floor)
+        reasons.append(RunError(text, remedy="Teach a better teacher, or go on: search.certificate.policy=warn."))
+        longer = min(2 * algorithm.length, setting.header.steps)
+        if section.policy == "lengthen" and longer > algorithm.length:
+            text += f" From here on all architectures are taught for {longer} steps instead of {algorithm.length}."
+            algorithm.lengthen(longer)
+        elif section.policy == "lengthen":
+            text += f" The curriculum has no more than {algorithm.length} steps, so the search goes on as it is."
+        run.update_state("search", doubt=text)
+        watch.warning(text)
+        return section.policy != "stop"
+
+    return Trust(
+        decide=decide,
+        publish=publish,
+        seconds_steps=lambda scores, truths: equal_steps(
+            scores, truths, section.steps, meta_seconds(run) / config.search.budget
+        ),
+        length=lambda: algorithm.length,
+        stop=watch.stop,
+        reasons=reasons,
+    )
+
+
+def doubt(certificate: Certificate, floor: float) -> str:
+    """In a sentence."""
+    return (
+        f"The teacher's ranking is not to be trusted: over {certificate.spearman.n} architectures Spearman's rank "
+        f"correlation with real data is {certificate.spearman}, and its lower bound has to be {floor:g} or more."
+    )
+
+
+def equal_steps(scores: Sequence[float], truths: Sequence[float], steps: int, share: float) -> int:
+    """Real steps that take as many seconds as scoring an architecture and its `share` of the meta-training.
+
+    `scores` and `truths` are the seconds of evaluations so far, the latter of `steps` real steps each; both include
+    the pass over the validation split.
+    """
+    rate = steps * len(truths) / max(sum(truths), 1e-9)
+    return round((sum(scores) / max(len(scores), 1) + share) * rate)
+
+
+def meta_seconds(run: RunDirectory) -> float:
+    """Seconds of the meta-training that the events of `run` tell of; 0 where the teacher came from elsewhere."""
+    path = run.events / "train.jsonl"
+    if not path.is_file():
+        return 0.0
+    logged: list[dict[str, Any]] = [event for event in read_events(path) if event["kind"] == "iterated"]
+    done = max((event["iteration"] + 1 for event in logged), default=0)
+    return float(done * sum(event["seconds"] for event in logged) / max(len(logged), 1))
