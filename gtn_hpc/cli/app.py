@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from gtn_hpc import __version__
 from gtn_hpc.cli import (
     benchmarks,
     check_grad,
@@ -56,9 +57,18 @@ app.command()(doctor.doctor)
 app.command()(settings.config)
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gtn_hpc {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def gtn(
     debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error; may stand anywhere.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
 ) -> None:
     """Generative Teaching Networks on clusters: teach, search architectures, train the winners, analyse.
 

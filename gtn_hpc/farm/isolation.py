@@ -22,14 +22,15 @@ REMEDY = "See whether the host is out of memory; start again: what was scored is
 class Isolated(Generic[Task, Result]):
     """Does `work` in a child of `nursery`; `verdict` says what a task gives whose child died of it.
 
-    A timeout and a lack of memory are the task's; a crash is tried once more; a kill from outside is no verdict: the
-    task is done again, up to a set count.
+    A timeout is the task's, and so is a lack of memory once `again` knows no more what to try instead. A crash is tried
+    once more; a kill from outside is no verdict: the task is done again, up to a set count.
     """
 
     work: Work[Task, Result]
     nursery: Nursery
     verdict: Callable[[Task, ChildDied], Result]
     bounds: Bounds
+    again: Callable[[Task], Task | None] = lambda task: None  # noqa: ARG005
 
     @contextmanager
     def open(self, rank: int) -> Iterator[Callable[[Task], Result]]:
@@ -49,12 +50,14 @@ class Isolated(Generic[Task, Result]):
             except ChildDied as death:
                 killed += death.status == "killed"
                 crashed += death.status == "crashed"
-                if death.status in ("timeout", "oom") or crashed == CRASHED:
+                other = self.again(task) if death.status == "oom" else None
+                if death.status == "timeout" or crashed == CRASHED or (death.status == "oom" and other is None):
                     return self.verdict(task, death)
                 if killed == KILLED:
                     raise ClusterError(
                         f"Evaluation children were killed from outside {KILLED} times in one task.", remedy=REMEDY
                     ) from death
+                task = task if other is None else other
 
 
 def _start(child: Child[Task, Result]) -> None:

@@ -80,7 +80,7 @@ class Scoring:
             return evaluating.open(rank)
         nursery = self.nursery or opened.enter_context(Nursery(MODULES))
         bounds = Bounds(section.limits.seconds, section.limits.bytes or fair_share(section.workers))
-        return Isolated(evaluating, nursery, self._verdict, bounds).open(rank)
+        return Isolated(evaluating, nursery, self._verdict, bounds, lambda task: task.again).open(rank)
 
     def _verdict(self, request: Request, death: ChildDied) -> Score:
         blank = self.setting.blank(request)

@@ -100,11 +100,15 @@ class Evaluator:
     def evaluate(self, request: Request) -> Score:
         """One row. Whatever happens inside the training is a status of the row, never an exception.
 
-        Cost: `fidelity` training steps and a pass over the validation split after each step of `search.score_at`.
+        Where memory ends it is tried once more, then with smaller chunks. Cost: `fidelity` training steps and a pass
+        over the validation split after each step of `search.score_at`.
         """
         room, started = self.room, time.perf_counter()
         with peak_memory(room.device) as peak:
             verdict = self._attempt(request)
+            while verdict.status == "oom" and request.again is not None:
+                request = request.again
+                verdict = self._attempt(request)
         return replace(
             self.setting.blank(request),
             val_accuracy=verdict.last.accuracy,
@@ -148,7 +152,7 @@ class Evaluator:
         if self._states is not None and request.source == "curriculum":
             start = self._states.load(self.setting.identity.learner(request), request.fidelity, start.state) or start
         images, begin = self.room.splits.validation, self.room.begin
-        return train(learner, start, episode, images, until=request.fidelity, at=at, begin=begin)
+        return train(learner, start, episode, images, until=request.fidelity, at=at, begin=begin, chunk=request.chunk)
 
     @property
     def _states(self) -> States | None:

@@ -1,7 +1,7 @@
 """What is asked of an evaluator, and the keys under which answers are kept. Imports no torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gtn_hpc.config import Config
@@ -21,12 +21,16 @@ REAL = {"real", "real_steps", "real_seconds"}
 USED = {"lr", "momentum", "batch", "crop", "flip", "cutout"}
 """The settings of `final.recipe` that training on real data for a number of steps depends on."""
 
+CHUNKS = (256, 256, 32)
+"""Images that are judged at a time, in the first training and in those after memory ended."""
+
 
 @dataclass(frozen=True)
 class Request:
     """Train one replica of `arch` (canonical) for `fidelity` inner steps on the curriculum or on real data.
 
-    `parent` is the digest of the architecture that it was made from, `ask` the number of the proposal.
+    `parent` is the digest of the architecture that it was made from, `ask` the number of the proposal. Memory
+    ended in `tries` trainings before this one.
     """
 
     arch: Architecture
@@ -35,6 +39,17 @@ class Request:
     source: Source = "curriculum"
     parent: str = ""
     ask: int = -1
+    tries: int = 0
+
+    @property
+    def chunk(self) -> int:
+        """How many images are judged at a time, which changes last bits of a loss at most."""
+        return CHUNKS[self.tries]
+
+    @property
+    def again(self) -> "Request | None":
+        """The same, to be tried once more after memory ended; None where it was tried often enough."""
+        return replace(self, tries=self.tries + 1) if self.tries + 1 < len(CHUNKS) else None
 
 
 @dataclass(frozen=True)

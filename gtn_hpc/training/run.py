@@ -40,10 +40,12 @@ def train(
     until: int,
     at: Collection[int] = (),
     begin: Begin = Plain,
+    chunk: int = 256,
 ) -> Progress:
     """Goes on from `progress` to `until` steps, and measures on `images` after each number of steps in `at`.
 
-    Equal, bit for bit, to a straight run for any way of cutting it in pieces; `begin` says how steps are taken.
+    Equal, bit for bit, to a straight run for any way of cutting it in pieces; `begin` says how steps are taken, `chunk`
+    how many images are measured at a time.
 
     Raises:
         NonFiniteError: a measured loss is not finite.
@@ -52,7 +54,7 @@ def train(
     for t in range(progress.steps, until):
         stepper.step(t, *_detached(episode, t))
         if t + 1 in at:
-            curve[t + 1] = measure(learner, stepper.state(), images)
+            curve[t + 1] = measure(learner, stepper.state(), images, chunk)
     return Progress(max(until, progress.steps), stepper.state(), curve)
 
 

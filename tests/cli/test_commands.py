@@ -9,6 +9,8 @@ import sys
 import pytest
 from gtn_process import gtn
 
+from gtn_hpc import __version__
+
 COMMANDS = {
     "gtn": [
         "bench",
@@ -60,6 +62,11 @@ def test_every_help_text_gives_an_example_of_its_command(tmp_path, command):
     assert done.code == 0
     assert f"Example: gtn {' '.join(command)}" in " ".join(done.out.split())
     assert "--json" in done.out
+
+
+def test_the_version(tmp_path):
+    done = gtn("--version", cwd=tmp_path)
+    assert (done.code, done.out) == (0, f"gtn_hpc {__version__}\n")
 
 
 def test_help_imports_no_torch(launch):

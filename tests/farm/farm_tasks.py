@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,13 @@ def grow(_: object) -> None:
     held = []
     while True:
         held.append(np.ones(1 << 17))
+
+
+def grow_past(_: object) -> None:
+    """Where only the watchdog can end it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+    grow(_)
 
 
 def hang(_: object) -> None:
@@ -73,6 +81,7 @@ TASKS: dict[str, Callable[[Any], Any]] = {
     "sleep": time.sleep,
     "hang": hang,
     "grow": grow,
+    "grow_past": grow_past,
     "segfault": lambda _: ctypes.string_at(0),
     "exit": os._exit,
     "kill": lambda _: os.kill(os.getpid(), signal.SIGKILL),

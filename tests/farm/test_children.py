@@ -97,6 +97,19 @@ def test_memory_without_end_is_ended_by_a_limit_inside_the_child(nursery: Nurser
         assert do(("double", 4)) == 8
 
 
+def test_a_lack_of_memory_is_a_verdict_when_nothing_else_is_left_to_try(nursery: Nursery) -> None:
+    tried: list[Any] = []
+
+    def again(task: tuple[str, Any]) -> tuple[str, Any] | None:
+        tried.append(task)
+        return [("grow_past", 1), ("double", 4), None][len(tried) - 1]
+
+    with Isolated(Trouble(), nursery, verdict, Bounds(bytes=16 << 20), again).open(0) as do:
+        assert do(("grow_past", 0)) == 8
+        assert tried == [("grow_past", 0), ("grow_past", 1)]
+        assert do(("grow_past", 2))[0] == "oom"
+
+
 def test_the_watchdog_ends_a_child_whose_limit_was_not_kept(nursery: Nursery) -> None:
     child: Child[Any, Any] = Child(nursery, Trouble(), 0, Bounds())
     child.start()

@@ -16,7 +16,7 @@ from gtn_hpc.curriculum.file import Description, read, write
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import load
 from gtn_hpc.training.controls import control
-from gtn_hpc.training.evaluator import Evaluator
+from gtn_hpc.training.evaluator import Evaluator, Verdict
 from gtn_hpc.training.header import read_header
 from gtn_hpc.training.request import Request
 from gtn_hpc.training.setting import Setting
@@ -189,6 +189,25 @@ def test_what_goes_wrong_inside_is_a_status(scored: Evaluator, arch: Architectur
     assert (oom.status, error.status) == ("oom", "error")
     assert "no such operation" in error.detail
     assert np.isnan(error.val_accuracy)
+
+
+class Tight(Evaluator):
+    """Has no memory for trainings that judge 256 images at a time."""
+
+    def _train(self, request: Request) -> Verdict:
+        if request.chunk > 32:
+            raise MemoryError
+        return super()._train(request)
+
+
+def test_where_memory_ends_images_are_judged_in_smaller_chunks(scored: Evaluator, arch: Architecture) -> None:
+    tight = Tight(scored.setting)
+    tight.__dict__["room"] = scored.room
+    found, expected = tight.evaluate(Request(arch, 2)), scored.evaluate(Request(arch, 2))
+    assert (found.status, found.key, found.curve) == ("ok", expected.key, expected.curve)
+    assert found.val_loss == pytest.approx(expected.val_loss, rel=1e-5)
+    assert [request.chunk for request in (Request(arch, 2), Request(arch, 2, tries=1))] == [256, 256]
+    assert Request(arch, 2, tries=2).again is None
 
 
 def test_a_large_loss_counts_as_diverged(
