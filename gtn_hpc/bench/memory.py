@@ -1,4 +1,7 @@
-"""Peak memory of one meta-gradient, in a process of its own: python -m gtn_hpc.bench.memory WORKLOAD METHOD T."""
+"""Peak memory of one meta-gradient, in a process of its own.
+
+python -m gtn_hpc.bench.memory WORKLOAD METHOD T DEVICE PRECISION
+"""
 
 import json
 import os
@@ -8,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from gtn_hpc.bench.machine import CPU, Machine
 from gtn_hpc.bench.methods import Method, make, parse
 from gtn_hpc.bench.workloads import WORKLOADS, make_problem
 
@@ -18,9 +22,10 @@ ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 moving threshold it wanders by 60 MiB, whatever the method."""
 
 
-def added_peak(workload: str, method: Method, steps: int) -> float | str:
+def added_peak(workload: str, method: Method, steps: int, machine: Machine = CPU) -> float | str:
     """MiB that the meta-gradient adds to the peak of a process which holds the task, or why it could not run."""
     command = [sys.executable, "-m", "gtn_hpc.bench.memory", workload, str(method), str(steps)]
+    command += [machine.device, machine.precision]
     environment = ALLOCATOR | dict(os.environ)
     done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False, env=environment)
     if done.returncode != 0:
@@ -28,20 +33,32 @@ def added_peak(workload: str, method: Method, steps: int) -> float | str:
     return float(json.loads(done.stdout.splitlines()[-1])["mib_added"])
 
 
-def measure(workload: str, method: Method, steps: int) -> float:
-    """Resident memory's peak during the second of two meta-gradients, above what the task itself holds.
+def measure(workload: str, method: Method, steps: int, machine: Machine = CPU) -> float:
+    """Peak memory (resident; on a GPU allocated) of the second of two meta-gradients, above what the task itself holds.
 
     The first, of one step, loads libraries and makes traces.
     """
-    torch.set_num_threads(1)
+    machine.use()
     engine = make(method)
-    small = make_problem(WORKLOADS[workload], 1)
+    small = make_problem(WORKLOADS[workload], 1, machine=machine)
     engine(small.task, small.teacher)
-    problem = make_problem(WORKLOADS[workload], steps)
-    Path("/proc/self/clear_refs").write_text("5")
-    before = _status("VmRSS")
+    problem = make_problem(WORKLOADS[workload], steps, machine=machine)
+    before = _held(machine)
     engine(problem.task, problem.teacher)
-    return (_status("VmHWM") - before) / MIB
+    return (_peak(machine) - before) / MIB
+
+
+def _held(machine: Machine) -> int:
+    """Bytes at present; forgets the peak so far."""
+    if machine.cuda:
+        torch.cuda.reset_peak_memory_stats(machine.device)
+        return int(torch.cuda.memory_allocated(machine.device))
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def _peak(machine: Machine) -> int:
+    return int(torch.cuda.max_memory_allocated(machine.device)) if machine.cuda else _status("VmHWM")
 
 
 def _status(key: str) -> int:
@@ -53,4 +70,5 @@ def _status(key: str) -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"mib_added": measure(sys.argv[1], parse(sys.argv[2]), int(sys.argv[3]))}))
+    found = measure(sys.argv[1], parse(sys.argv[2]), int(sys.argv[3]), Machine(*sys.argv[4:]))
+    print(json.dumps({"mib_added": found}))

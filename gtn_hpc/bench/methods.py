@@ -17,7 +17,10 @@ ADJOINTS = ("reverse", "traced", "kit", "compiled", "auto")
 
 @dataclass(frozen=True)
 class Method:
-    """A row's name; `mode` is flat (the states alone are kept) or keep_generator (its graphs too)."""
+    """A row's name; `mode` is flat (the states alone are kept) or keep_generator (its graphs too).
+
+    On a GPU `+graphs` after the mode launches each traced step as one CUDA graph.
+    """
 
     name: str
     mode: str = "flat"
@@ -34,6 +37,9 @@ DEFAULT = (
     Method("trajectory/kit", "keep_generator"),
 )
 """Without `compiled`, which takes minutes to start."""
+
+ON_GPU = (*DEFAULT, Method("trajectory/kit", "flat+graphs"), Method("trajectory/kit", "keep_generator+graphs"))
+"""The same, and CUDA graphs."""
 
 
 def make(method: Method) -> Engine:
@@ -54,8 +60,9 @@ def make(method: Method) -> Engine:
     if family != "trajectory" or adjoint_name not in ADJOINTS:
         valid = (*RIVALS, *(f"trajectory/{name}" for name in ADJOINTS))
         raise UsageError(f"No method is called '{method.name}'.", remedy=nearest(method.name, valid))
-    adjoint = make_adjoint(adjoint_name)
-    return Trajectory(adjoint, keep=GENERATOR if method.mode == "keep_generator" else NOTHING)
+    mode, _, graphs = method.mode.partition("+")
+    adjoint = make_adjoint(adjoint_name, graphs=graphs == "graphs")
+    return Trajectory(adjoint, keep=GENERATOR if mode == "keep_generator" else NOTHING)
 
 
 def why_not(method: Method) -> str | None:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from gtn_hpc.core.records import Batch, Hyper
-from gtn_hpc.inner.engine import Engine, MetaGradient, Passed, Task
+from gtn_hpc.inner.engine import Engine, MetaGradient, Task
 from gtn_hpc.inner.optimisers import Tensors
 from gtn_hpc.inner.step import LearnerState, inner_step, real_loss
 
@@ -25,7 +25,6 @@ class Plain(Engine):
         teacher: Tensors,  # noqa: ARG002
         *,
         wrt_initial: bool = False,  # noqa: ARG002
-        passed: Passed | None = None,  # noqa: ARG002
     ) -> MetaGradient:
         state, steps = task.initial, task.episode.steps
         for t in range(steps):
@@ -42,7 +41,6 @@ class Checkpointed(Engine):
         teacher: Tensors,
         *,
         wrt_initial: bool = False,  # noqa: ARG002
-        passed: Passed | None = None,  # noqa: ARG002
     ) -> MetaGradient:
         state, steps = task.initial, task.episode.steps
         for t in range(steps):
@@ -78,7 +76,6 @@ class TorchOpt(Engine):
         teacher: Tensors,
         *,
         wrt_initial: bool = False,  # noqa: ARG002
-        passed: Passed | None = None,  # noqa: ARG002
     ) -> MetaGradient:
         import torchopt
 

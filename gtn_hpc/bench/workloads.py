@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from gtn_hpc.bench.machine import CPU, Machine
 from gtn_hpc.cluster.reduction import ByStep
 from gtn_hpc.config.teaching import Curriculum as CurriculumSection
 from gtn_hpc.config.teaching import Generator, Inner, Teacher
@@ -101,20 +102,21 @@ class Problem:
 
 
 def make_problem(
-    workload: Workload, steps: int, *, seed: int = 0, widths: Widths | None = None, dtype: torch.dtype = torch.float32
+    workload: Workload, steps: int, *, seed: int = 0, widths: Widths | None = None, machine: Machine = CPU
 ) -> Problem:
-    draws = torch.Generator().manual_seed(seed)
+    """Everything is drawn on the CPU, so that every device gets the same."""
+    draws, place = torch.Generator().manual_seed(seed), (machine.device, machine.dtype)
     section = Teacher(
         generator=workload.generator, curriculum=CurriculumSection(steps=steps, batch=workload.batch, labels="even")
     )
     curriculum = make_curriculum(section, Inner(lr=0.02), workload.image, CLASSES)
-    initialise(curriculum, draws).to(dtype)
-    module = initialise(_network(workload, widths or workload.widths), draws).to(dtype)
-    learner, image = Learner(module, SGD(), seed), workload.image
-    x = torch.randn(workload.real, image.channels, image.height, image.width, generator=draws).to(dtype)
-    real = {steps: Batch(x, torch.randint(CLASSES, (workload.real,), generator=draws))}
+    initialise(curriculum, draws).to(*place)
+    module = initialise(_network(workload, widths or workload.widths), draws).to(*place)
+    learner, image = Learner(module, SGD(), seed, machine.autocast), workload.image
+    x = torch.randn(workload.real, image.channels, image.height, image.width, generator=draws).to(*place)
+    y = torch.randint(CLASSES, (workload.real,), generator=draws).to(machine.device)
     episode = curriculum.episode(draws)
-    task = Task(learner, learner.initial_state(), episode, real)
+    task = Task(learner, learner.initial_state(), episode, {steps: Batch(x, y)})
     return Problem(task, dict(curriculum.named_parameters()), ByStep(curriculum.by_step(), steps))
 
 

@@ -28,7 +28,10 @@ def meta_step(
     ] = None,
     method: Annotated[
         list[str] | None,
-        typer.Option(help="NAME or NAME:MODE, e.g. trajectory/kit:keep_generator; may be given again."),
+        typer.Option(
+            help="NAME or NAME:MODE, e.g. trajectory/kit:keep_generator, on a GPU also trajectory/kit:flat+graphs; may "
+            "be given again."
+        ),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Measurements of a cell; their median counts.")] = 5,
     random_widths: Annotated[bool, typer.Option("--random-widths", help="A new learner for each measurement.")] = False,
@@ -37,17 +40,22 @@ def meta_step(
     error: Annotated[
         bool, typer.Option(help="Compare gradients in float64 with those of the whole graph, at T=3.")
     ] = True,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    precision: Annotated[str, typer.Option(help="float32, tf32, bf16 or float64.")] = "float32",
     as_json: Json = False,
 ) -> None:
     """Time, memory and error of one meta-gradient, method beside method. The last line of stdout is JSON.
 
     Example: gtn bench meta-step --workload mnist --T 8 --method higher --method trajectory/kit
+    On a GPU: gtn bench meta-step --workload cifar --T 32 --T 128 --device cuda --precision tf32
     """
     methods = import_module("gtn_hpc.bench.methods")
+    machine = import_module("gtn_hpc.bench.machine").Machine(device, precision)
     report = import_module("gtn_hpc.bench.meta_step").run(
         workload,
         steps or (8, 32),
-        [methods.parse(text) for text in method] if method else methods.DEFAULT,
+        [methods.parse(text) for text in method] if method else (),
+        machine=machine,
         repeats=repeats,
         random_widths=random_widths,
         quantum=quantum,

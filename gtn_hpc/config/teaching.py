@@ -118,6 +118,9 @@ class Engine(Section):
     adjoint: Literal["auto", "reverse", "traced", "compiled", "kit"] = Field(
         "auto", description="single-step adjoint of the trajectory engine"
     )
+    cuda_graphs: bool = Field(
+        False, description="launch each traced step and its adjoint as one CUDA graph (a GPU; learners without dropout)"
+    )
     memory_budget: int | None = Field(None, gt=0, description="bytes the trajectory engine may keep (empty: flat)")
     window: int | None = Field(None, ge=1, description="differentiate only the last W inner steps")
     random_window: bool = Field(False, description="let the window end at a random step, as RaT-BPTT does")

@@ -46,8 +46,8 @@ class Preferring(Adjoint):
         return found
 
 
-def make_adjoint(name: str) -> Adjoint:
-    """By `engine.adjoint`: auto, reverse, traced, compiled or kit.
+def make_adjoint(name: str, *, graphs: bool = False) -> Adjoint:
+    """By `engine.adjoint`: auto, reverse, traced, compiled or kit; `graphs` records traces as CUDA graphs.
 
     `auto` and `kit` take the layer kit where the learner is made of its layers, else autograd's adjoint, and trace
     either: `auto` once a shape has been used for a while. `compiled` compiles from the first use.
@@ -56,9 +56,10 @@ def make_adjoint(name: str) -> Adjoint:
         case "reverse":
             return Reverse()
         case "traced":
-            return Traced(Reverse())
+            return Traced(Reverse(), graphs=graphs)
         case "compiled":
             return Preferring(Compiled(Kit()), Compiled(Reverse()))
         case "kit":
-            return Preferring(Traced(Kit()), Traced(Reverse()))
-    return Preferring(Traced(Kit(), PATIENCE), Traced(Reverse(), PATIENCE))
+            return Preferring(Traced(Kit(), graphs=graphs), Traced(Reverse(), graphs=graphs))
+    kit, other = (Traced(adjoint, PATIENCE, graphs=graphs) for adjoint in (Kit(), Reverse()))
+    return Preferring(kit, other)

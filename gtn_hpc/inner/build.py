@@ -18,7 +18,7 @@ def make_engine(section: EngineSection) -> Engine:
     from gtn_hpc.inner.trajectory import Trajectory
 
     return Trajectory(
-        make_adjoint(section.adjoint),
+        make_adjoint(section.adjoint, graphs=section.cuda_graphs),
         budget=section.memory_budget,
         window=section.window,
         random_window=section.random_window,

@@ -11,6 +11,7 @@ from torch import Tensor
 from gtn_hpc.core.records import Batch, Hyper
 from gtn_hpc.inner.adjoint import Adjoint, Judged, Pulled, Step, Stepped
 from gtn_hpc.inner.flat import FlatLearner, FlatState
+from gtn_hpc.inner.graphed import Graphed
 from gtn_hpc.inner.record import NotTraceable, Program, record
 from gtn_hpc.inner.script import script
 from gtn_hpc.inner.step import randomness_of_step
@@ -25,11 +26,12 @@ class Traced(Adjoint):
     """Another adjoint, recorded. A trace takes about .1 s and serves every learner of one structure and shape.
 
     `patience` is how often a function runs as it is before it is traced (the real loss: an eighth of that). A trace
-    holds for one shape: widths drawn at random should share a quantum.
+    holds for one shape: widths drawn at random should share a quantum. With `graphs` a trace on a GPU becomes a CUDA
+    graph, unless it draws random numbers.
     """
 
-    def __init__(self, adjoint: Adjoint, patience: int = 0) -> None:
-        self.adjoint, self.patience = adjoint, patience
+    def __init__(self, adjoint: Adjoint, patience: int = 0, *, graphs: bool = False) -> None:
+        self.adjoint, self.patience, self.graphs = adjoint, patience, graphs
         self.programs: OrderedDict[Any, Program | None] = OrderedDict()
         self.seen: Counter[Any] = Counter()
 
@@ -87,6 +89,7 @@ class Traced(Adjoint):
                 return function(*values)
             with randomness_of_step(learner.learner, t):
                 self._remember(key, kind, function, values)
+                self._replay(key, learner, values)
         self.programs.move_to_end(key)
         program = self.programs[key]
         if program is None:
@@ -102,6 +105,11 @@ class Traced(Adjoint):
             log.info("adjoint: %s runs untraced: %s", kind, reason)
         if len(self.programs) > CACHED:
             self.programs.popitem(last=False)
+
+    def _replay(self, key: Any, learner: FlatLearner, values: list[Tensor]) -> None:
+        program = self.programs.get(key)
+        if program is not None and self.graphs and values[0].is_cuda and not learner.learner.stochastic:
+            self.programs[key] = Graphed(program)
 
     def make(self, function: Program, values: list[Tensor]) -> Program:
         return script(record(function, values))

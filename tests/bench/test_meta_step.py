@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from gtn_hpc.bench import memory, meta_step
+from gtn_hpc.bench.machine import FLOAT64, Machine
 from gtn_hpc.bench.methods import Method, make, parse
 from gtn_hpc.bench.workloads import WORKLOADS, draw_widths, make_problem
 from gtn_hpc.core.errors import UsageError
@@ -19,7 +20,7 @@ KEYS = {"method", "mode", "T", "time_vs_plain", "speed_vs_higher", "rel_error"}
 def test_rivals_give_the_gradient_of_higher(name: str) -> None:
     if importlib.util.find_spec(name.partition("/")[0]) is None and name == "torchopt":
         pytest.skip("torchopt is not installed")
-    problem = make_problem(WORKLOADS["overhead"], 3, dtype=torch.float64)
+    problem = make_problem(WORKLOADS["overhead"], 3, machine=FLOAT64)
     expected = Higher()(problem.task, problem.teacher)
     found = make(Method(name))(problem.task, problem.teacher)
     assert found.loss == pytest.approx(expected.loss, rel=1e-12)
@@ -68,3 +69,10 @@ def test_a_method_that_is_not_there_is_a_row_that_says_so(monkeypatch: pytest.Mo
 def test_an_unknown_workload_is_an_error_with_the_valid_ones() -> None:
     with pytest.raises(UsageError, match="Did you mean 'mnist'"):
         meta_step.run("mnits")
+
+
+def test_a_device_or_precision_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UsageError, match="no precision 'float16'"):
+        meta_step.run(machine=Machine("cpu", "float16"))
+    with pytest.raises(UsageError, match="no device 'tpu' here"):
+        meta_step.run(machine=Machine("tpu"))
