@@ -2,6 +2,7 @@
 PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3.12),$(shell command -v python3.13),python3)
 BENCH ?= meta-step
 CAMPAIGN ?= benchmarks/$(shell date +%F)
+STUDY := configs/study/fashion_mnist.yaml
 BIN := .venv/bin
 STAMP := .venv/.installed
 
@@ -9,7 +10,7 @@ STAMP := .venv/.installed
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test lint bench campaign-kills-train campaign-kills-search campaign-digests campaign-algorithms campaign-slurm packages constraints clean
+.PHONY: help venv demo test lint bench campaign-kills-train campaign-kills-search campaign-digests campaign-algorithms campaign-slurm campaign-study packages constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## +/\1\t/' | expand -t 24
@@ -56,6 +57,13 @@ campaign-slurm: venv  ## a real Slurm: short limits, preemption, lost nodes; the
 	@sh tests/packages.sh slurmdbd mariadb-server
 	PATH="$(CURDIR)/$(BIN):$$PATH" nice -n 10 $(BIN)/python -m pytest -p no:xdist --timeout 900 --durations 0 tests/slurm/campaign_slurm.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" SLURM_TEST_ACCOUNTING=1 $(BIN)/python -m pytest -p no:xdist --timeout 900 tests/slurm
+
+campaign-study: venv  ## may a teacher's ranking be believed? Fashion-MNIST, small NAO cells: teach, score, certify (an hour)
+	@sh tests/packages.sh dataset-fashion-mnist
+	$(BIN)/gtn train $(STUDY)
+	$(BIN)/gtn search $(STUDY) search.workers=2
+	$(BIN)/gtn final $(STUDY)
+	$(BIN)/gtn report runs/study-fashion-mnist
 
 packages:  ## Debian packages that tests use, where they can be installed
 	@sh tests/packages.sh
