@@ -113,6 +113,7 @@ def test_the_inner_run_is_lengthened_until_the_ranking_is_good(place, tmp_path, 
     assert "8 steps instead of 4" in warnings[1]
     assert levels[8] == 60 >= levels[4] >= levels[2] >= 30
     assert report.certificate.trusted(0.2)
+    assert run.read_state()["stages"]["search"]["doubt"] is None
     assert len(read_journals(run.journal).certificates) == report.certified
     again = searched(place, tmp_path / "a", 0, "lengthen", floor=0.2, more=more)[1]
     assert len(read_journals(run.journal).scores) == len(rows)
