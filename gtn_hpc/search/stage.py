@@ -27,6 +27,7 @@ from gtn_hpc.search.loop import search
 from gtn_hpc.search.pools import job, open_pool, setting_of
 from gtn_hpc.search.rivals import rivals_of
 from gtn_hpc.search.study import Study, Terms
+from gtn_hpc.search.trust import doubt as doubt_of
 from gtn_hpc.search.trust import duties
 from gtn_hpc.search.watch import SILENT, Watch
 from gtn_hpc.training.estimates import estimates, ranked
@@ -77,7 +78,10 @@ def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch
         raise doubt
     report = _report(config, read_journals(run.journal), folded)
     told = report.certificate.to_json() | {"beside": [rival.to_json() for rival in report.rivals]}
-    run.update_state("search", architectures=report.architectures, certificate=told, done=True)
+    section, text = config.search.certificate, None
+    if report.certified >= max(1, section.minimum) and not report.certificate.trusted(section.floor):
+        text = doubt_of(report.certificate, section.floor)
+    run.update_state("search", architectures=report.architectures, certificate=told, doubt=text, done=True)
     return report
 
 

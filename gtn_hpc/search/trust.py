@@ -36,7 +36,6 @@ def duties(config: Config, run: RunDirectory, setting: Setting, algorithm: Lengt
 
     def decide(certificate: Certificate) -> bool:
         if certificate.trusted(section.floor):
-            run.update_state("search", doubt=None)
             return True
         text = doubt(certificate, section.floor)
         reasons.append(RunError(text, remedy="Teach a better teacher, or go on: search.certificate.policy=warn."))
