@@ -75,13 +75,14 @@ def demo(
 def run_all(settings: "Config") -> Findings:
     """The stages."""
     from gtn_hpc.config.claim import claim
+    from gtn_hpc.meta.evaluation import Evaluation
     from gtn_hpc.report.page import write as write_page
 
     began = time.monotonic()
     budget, winners = settings.search.budget, settings.final.top_k
     console.note(f"1 of 4: teach a teacher, {settings.meta.iterations} meta-iterations")
     taught = teach(settings)
-    assert taught.evaluation is not None, "the only process is the first"
+    assert isinstance(taught.evaluation, Evaluation), "the only process is the first"
     console.note(f"2 of 4: score {budget} architectures with its curriculum, and train a sample on real data")
     run = claim(settings, "search")
     report = score_all(settings, run)

@@ -10,8 +10,11 @@ from gtn_hpc.cli.failing import crashes_go_to
 from gtn_hpc.cli.options import RUNS, Json, Root, curriculum_of
 
 if TYPE_CHECKING:
+    import torch
+
     from gtn_hpc.config import Config
     from gtn_hpc.curriculum.file import CurriculumFile
+    from gtn_hpc.meta.room import Judgement
 
 
 def evaluate(
@@ -33,6 +36,7 @@ def evaluate(
 ) -> None:
     """Train fresh learners on a curriculum: accuracy after each step, beside real data.
 
+    Where an environment teaches (section rl): returns of fresh policies, beside the same ones untaught.
     The control gets the same learners, steps and batch; its rate and momentum are chosen on validation from a grid.
 
     Example: gtn evaluate digits --split test --learners 30
@@ -41,23 +45,29 @@ def evaluate(
     with crashes_go_to(path.parent):
         from gtn_hpc.cluster.connect import connect
         from gtn_hpc.curriculum.file import read
-        from gtn_hpc.meta.judge import judge
 
         taught = read(path)
         settings = _settings(taught, config)
-        found = judge(
-            taught,
-            settings,
-            connect(settings.run.device).device,
-            learners=learners or settings.evaluate.learners,
-            split=split,
-            real_data=real_data,
-        )
+        device, count = connect(settings.run.device).device, learners or settings.evaluate.learners
+        found = _judge(taught, settings, device, count, split, real_data=real_data)
     numbers = judged.summary(found)
     if as_json:
         console.emit({"curriculum": path, "digest": taught.digest, "evaluation": numbers})
     else:
         judged.show(numbers)
+
+
+def _judge(
+    taught: "CurriculumFile", settings: "Config", device: "torch.device", count: int, split: str, *, real_data: bool
+) -> "Judgement":
+    """By images, or by episodes of the environment, which has no splits."""
+    if settings.rl is not None:
+        from gtn_hpc.meta.judge_policies import judge_policies
+
+        return judge_policies(taught, settings, device, policies=count)
+    from gtn_hpc.meta.judge import judge
+
+    return judge(taught, settings, device, learners=count, split=split, real_data=real_data)
 
 
 def _settings(taught: "CurriculumFile", config: Path | None) -> "Config":

@@ -28,6 +28,7 @@ EXTRAS = {
     "tensorboard": "train",
     "mpi4py": "mpi",
     "submitit": "slurm",
+    "gymnasium": "rl",
 }
 """Packages that a plain install leaves out, and the extra that brings each."""
 

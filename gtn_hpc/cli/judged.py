@@ -1,4 +1,4 @@
-"""How good a teacher is, as numbers and as a table."""
+"""How good a teacher is, as numbers and as a table: by accuracies of learners, or by returns of policies."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -9,10 +9,69 @@ from gtn_hpc.cli import console
 
 if TYPE_CHECKING:
     from gtn_hpc.meta.evaluation import Evaluation
+    from gtn_hpc.meta.returns import Returns
+    from gtn_hpc.meta.room import Judgement
+
+RETURNS = "returns"
+"""The key of a summary of returns that one of accuracies lacks."""
 
 
-def summary(evaluation: "Evaluation") -> dict[str, Any]:
-    """JSON-able: accuracies as fractions, of each side after the last step and in the mean after each step."""
+def summary(judgement: "Judgement") -> dict[str, Any]:
+    """JSON-able numbers, as `show` shows them."""
+    from gtn_hpc.meta.evaluation import Evaluation
+    from gtn_hpc.meta.returns import Returns
+
+    if isinstance(judgement, Returns):
+        return _returns(judgement)
+    assert isinstance(judgement, Evaluation)
+    return _accuracies(judgement)
+
+
+def show(found: dict[str, Any]) -> None:
+    """The tables of a `summary`."""
+    if RETURNS in found:
+        _show_returns(found)
+    else:
+        _show_accuracies(found)
+
+
+def _returns(found: "Returns") -> dict[str, Any]:
+    """Mean return over policies by horizon and arm, with a bootstrap interval over policies."""
+    policies, _, episodes = found.arms["taught"].shape
+    by_horizon = {
+        str(horizon): {arm: _return(sums[:, index].mean(axis=1)) for arm, sums in found.arms.items()}
+        for index, horizon in enumerate(found.horizons)
+    }
+    return {"policies": policies, "episodes": episodes, RETURNS: by_horizon}
+
+
+def _return(each: Any) -> dict[str, Any]:
+    """Of the mean returns of policies [P]."""
+    from gtn_hpc.stats import mean
+
+    sd = float(np.std(each, ddof=1)) if len(each) > 1 else float("nan")
+    estimate = mean(each, method="percentile", rng=np.random.default_rng(0))
+    return asdict(estimate) | {"sd": sd, "lowest": float(each.min()), "each": each.tolist()}
+
+
+def _show_returns(found: dict[str, Any]) -> None:
+    from gtn_hpc.meta.returns import ARMS
+
+    for horizon, arms in found[RETURNS].items():
+        console.table(
+            f"Return of {found['policies']} never-seen policies, {found['episodes']} episodes of {horizon} steps each",
+            ("", "mean", "sd", "lowest", "95 % interval"),
+            [(ARMS[arm], *_return_numbers(side)) for arm, side in arms.items()],
+        )
+
+
+def _return_numbers(side: dict[str, Any]) -> tuple[str, str, str, str]:
+    between = f"{side['low']:.1f} to {side['high']:.1f}"
+    return f"{side['value']:.1f}", f"{side['sd']:.1f}", f"{side['lowest']:.1f}", between
+
+
+def _accuracies(evaluation: "Evaluation") -> dict[str, Any]:
+    """Accuracies as fractions, of each side after the last step and in the mean after each step."""
     from gtn_hpc.stats import paired_difference
 
     found = {"split": evaluation.split, "learners": len(evaluation.teacher), "teacher": _side(evaluation.teacher)}
@@ -32,8 +91,8 @@ def _side(accuracies: Any) -> dict[str, Any]:
     return asdict(mean(last)) | {"sd": sd, "after_step": accuracies.mean(axis=0).tolist()}
 
 
-def show(found: dict[str, Any]) -> None:
-    """The table of `summary`, and the mean accuracy after each step."""
+def _show_accuracies(found: dict[str, Any]) -> None:
+    """The table of learners, and the mean accuracy after each step."""
     real = found.get("real_data")
     title = f"Accuracy in % of {found['learners']} never-seen learners on the {found['split']} split"
     rows = [("the teacher", *_numbers(found["teacher"]))]

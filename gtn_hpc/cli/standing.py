@@ -53,6 +53,8 @@ class Watcher:
             told["seconds_left"] = (total - done) * (step["seconds"] or 0.0)
         if judged := last.get("evaluated"):
             told["evaluated"] = {key: judged[key] for key in ("iteration", "accuracy", "sd", "learners")}
+        if played := last.get("played"):
+            told["evaluated"] = {key: played[key] for key in ("iteration", "mean_return", "sd", "policies")}
         return told
 
     def _planned(self) -> int | None:

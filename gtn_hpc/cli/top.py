@@ -58,15 +58,21 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
         yield "nothing has begun"
 
 
+def _reached(found: dict[str, Any]) -> str:
+    if "mean_return" in found:
+        return f"fresh policies reach a return of {found['mean_return']:.1f}"
+    return f"fresh learners reach {100 * found['accuracy']:.1f} %"
+
+
 def _train(train: dict[str, Any]) -> str:
     done = f"{train['iteration']} of {train['iterations']} meta-iterations" if "iterations" in train else "begun"
     parts = [done]
     if train.get("status") == "done":
-        return f"{done}, done: fresh learners reach {100 * train['accuracy']:.1f} %"
+        return f"{done}, done: {_reached(train)}"
     if train.get("loss") is not None:
         parts.append(f"loss {train['loss']:.3f}")
     if judged := train.get("evaluated"):
-        parts.append(f"{100 * judged['accuracy']:.1f} % after {judged['iteration']}")
+        parts.append(f"{_reached(judged)} after {judged['iteration']}")
     if "seconds_left" in train:
         parts.append(f"{console.duration(train['seconds_left'])} left")
     if train.get("updated"):

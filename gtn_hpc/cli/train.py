@@ -29,12 +29,12 @@ def train(config: ConfigFile, overrides: Overrides = None, as_json: Json = False
         taught = teach(settings)
     if taught.evaluation is None:
         return
-    found = judged.summary(taught.evaluation)
+    numbers = judged.summary(taught.evaluation)
     if as_json:
         places = {"run": taught.run.path, "curriculum": taught.run.curriculum, "digest": taught.frozen.digest()}
-        console.emit(places | {"evaluation": found})
+        console.emit(places | {"evaluation": numbers})
     else:
-        judged.show(found)
+        judged.show(numbers)
         console.say(f"Curriculum: {taught.run.curriculum}")
 
 
@@ -51,7 +51,7 @@ def teach(settings: "Config") -> "Taught":
 
 def watching(meter: Meter) -> "Callable[[Event], None]":
     """An observer of meta-training that moves the meter."""
-    from gtn_hpc.meta.events import Evaluated, Iterated, Noted, Refused, Resumed, WentBack
+    from gtn_hpc.meta.events import Evaluated, Iterated, Noted, Played, Refused, Resumed, WentBack
 
     def observe(event: "Event") -> None:
         match event:
@@ -60,6 +60,9 @@ def watching(meter: Meter) -> "Callable[[Event], None]":
             case Evaluated():
                 found = f"{100 * event.accuracy:.1f} % (sd {100 * event.sd:.1f})"
                 meter.note(f"after {event.iteration}: {event.learners} fresh learners reach {found}")
+            case Played():
+                found = f"{event.mean_return:.1f} (sd {event.sd:.1f})"
+                meter.note(f"after {event.iteration}: {event.policies} fresh policies reach a return of {found}")
             case Refused():
                 where = ", ".join(f"{one.replica} of rank {one.rank}" for one in event.replicas) or "the sum of all"
                 meter.note(

@@ -10,7 +10,7 @@ from gtn_hpc.core import atomic, environment
 from gtn_hpc.core.errors import RunError
 from gtn_hpc.core.rundir import RunDirectory
 
-TEACHING = ("run", "data", "learners", "teacher", "inner", "engine", "meta", "evaluate")
+TEACHING = ("run", "data", "learners", "teacher", "inner", "engine", "meta", "evaluate", "rl")
 SECTIONS = {"train": TEACHING, "search": ("run", "data", "search"), "final": ("run", "data", "search", "final")}
 """The sections that each stage depends on."""
 

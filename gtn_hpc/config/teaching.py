@@ -1,5 +1,6 @@
 """Sections of the first stage: run, data, learners, teacher, inner, engine, meta, evaluate."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -113,6 +114,26 @@ class Inner(Section):
     intermediate_every: int = Field(0, ge=0, description="add the real loss after every k inner steps (0: last only)")
 
 
+class Reinforcement(Section):
+    environment: str = Field("CartPole-v1", description="name of the environment in gymnasium")
+    copies: int = Field(16, ge=1, description="copies of it that a learner plays side by side")
+    limit: int | None = Field(None, ge=1, description="steps after which an episode is cut (empty: the environment's)")
+    scale: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
+        None, description="unit of each number of an observation (empty: its spread under a policy of chance)"
+    )
+    discount: float = Field(0.99, ge=0, lt=1, description="worth of a reward one step later")
+    trace: float = Field(0.95, ge=0, le=1, description="lambda of generalised advantage estimation")
+    standardise: bool = Field(True, description="advantages of a rollout get mean 0 and standard deviation 1")
+    entropy: float = Field(0.01, ge=0, description="weight of the policy's entropy in the meta-loss")
+    critic: tuple[Annotated[int, Field(gt=0)], ...] = Field((64, 64), description="hidden layers of the critic")
+    critic_weight: float = Field(0.5, gt=0, description="weight of the critic's loss beside the policy's")
+    horizons: tuple[Annotated[int, Field(gt=0)], ...] = Field(
+        (200, 500), min_length=1, description="lengths of the episodes that policies are judged by, in steps"
+    )
+    episodes: int = Field(10, ge=1, description="episodes of each policy that is judged")
+    choice: Literal["drawn", "likeliest"] = Field("drawn", description="actions of a policy that is judged")
+
+
 class Engine(Section):
     name: Literal["trajectory", "unrolled", "higher"] = Field("trajectory", description="how meta-gradients are made")
     adjoint: Literal["auto", "reverse", "traced", "compiled", "kit"] = Field(
@@ -137,7 +158,7 @@ class Grow(Section):
 class Meta(Section):
     iterations: int = Field(2000, ge=1, description="meta-iterations")
     replicas: int = Field(1, ge=1, description="learners whose meta-gradients are averaged, R")
-    batch: int = Field(128, ge=1, description="real images of a meta-loss")
+    batch: int = Field(128, ge=1, description="real images of a meta-loss; with rl, steps of all copies together")
     lr: float = Field(0.01, gt=0, description="learning rate of the outer Adam")
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
         (0.9, 0.999), description="decay rates of the outer Adam"
@@ -191,6 +212,7 @@ class Teaching(Section):
     engine: Engine = Engine()
     meta: Meta = Meta()
     evaluate: Evaluate = Evaluate()
+    rl: Reinforcement | None = Field(None, description="teach by an environment instead of by an image set")
 
     @model_validator(mode="after")
     def _grow_within(self) -> "Teaching":
@@ -198,3 +220,23 @@ class Teaching(Section):
         if grow is not None and grow.start > steps:
             raise ValueError(f"meta.grow.start is {grow.start}, more than teacher.curriculum.steps = {steps}")
         return self
+
+    @model_validator(mode="after")
+    def _fit_for_environments(self) -> "Teaching":
+        if self.rl is not None:
+            for wrong in _misfits(self, self.rl):
+                raise ValueError(wrong)
+        return self
+
+
+def _misfits(whole: Teaching, rl: Reinforcement) -> Iterator[str]:
+    """What else a configuration with `rl` must say."""
+    curriculum = whole.teacher.curriculum
+    if any(learner.family != "linear" for learner in whole.learners):
+        yield "with rl, learners see vectors of numbers: the only family for them is linear"
+    if curriculum.arm == "real_data" or curriculum.start == "real":
+        yield "with rl there are no real images: teacher.curriculum needs start: noise and an arm other than real_data"
+    if whole.meta.batch % rl.copies:
+        yield f"with rl, meta.batch has to be a multiple of rl.copies; {whole.meta.batch} is none of {rl.copies}"
+    if whole.engine.random_window:
+        yield "with rl, engine.random_window has to be false: a rollout is that of the learner after its last step"

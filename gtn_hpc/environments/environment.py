@@ -39,7 +39,7 @@ class Rollout:
 
 
 class Scale(NamedTuple):
-    """Mean and standard deviation [S] of the numbers of an observation: its units."""
+    """What counts as 0 and as 1 of each number of an observation [S]."""
 
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
@@ -80,7 +80,7 @@ class Environment:
         return rewards
 
     def scale(self, steps: int, seed: int) -> Scale:
-        """Of what a policy that acts at random observes."""
+        """Mean and standard deviation of what a policy that acts at random observes."""
         draws = np.random.default_rng(derive(seed, "random-policy"))
         rollout = self.play(lambda seen: draws.integers(self.actions, size=len(seen)), steps, seed)
         seen = rollout.observations[:-1][rollout.played].astype(np.float64)

@@ -34,7 +34,8 @@ class Task:
 
     `real` maps a number of inner steps done to the real batch of the loss after it; the losses are summed. The last
     key is `episode.steps` (the paper's meta-loss); further keys are intermediate losses. `passed` is called by an
-    engine that goes back step by step, so that sending may begin.
+    engine that goes back step by step, so that sending may begin. `beside` is the gradient of what the teacher holds
+    and no inner step uses (a critic), by name; engines leave it to who asked for the meta-gradient.
     """
 
     learner: Learner
@@ -42,6 +43,7 @@ class Task:
     episode: Episode
     real: Mapping[int, Batch]
     passed: Passed | None = None
+    beside: Tensors = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,8 @@ def measure(config: Config) -> Measured:
         seconds=statistics.median(took[WARM_UP:]),
         peak_bytes=_peak(device),
         teacher_bytes=sum(tensor.numel() * tensor.element_size() for tensor in teacher.values()),
-        image_values=room.splits.shape.channels * room.splits.shape.height * room.splits.shape.width,
-        classes=room.splits.classes,
+        image_values=room.shape.channels * room.shape.height * room.shape.width,
+        classes=room.classes,
         device=str(device),
     )
 

@@ -23,7 +23,8 @@ from gtn_hpc.inner.showing import show
 from gtn_hpc.inner.trajectory import Trajectory
 from gtn_hpc.inner.unrolled import Unrolled
 from gtn_hpc.meta.place import Place
-from gtn_hpc.meta.setup import Classroom, make_task, prepare
+from gtn_hpc.meta.room import AnyRoom
+from gtn_hpc.meta.setup import make_task, prepare
 
 TOLERANCE = 1e-8
 """Largest relative error between two exact ways, in float64."""
@@ -87,7 +88,7 @@ WAYS: dict[str, Callable[[], Engine]] = {
 }
 
 
-def _rounding(room: Classroom, replay: Path | None, exact: MetaGradient) -> list[Checked]:
+def _rounding(room: AnyRoom, replay: Path | None, exact: MetaGradient) -> list[Checked]:
     """What `run.precision` costs, on the device of the run: TF32 differs from float32 on a GPU alone."""
     config = room.config
     if config.run.precision == "float64":
@@ -192,7 +193,7 @@ def _double(batch: Batch) -> Batch:
     return Batch(batch.x.double(), batch.y.double() if batch.y.is_floating_point() else batch.y)
 
 
-def _replayed(room: Classroom, directory: Path) -> Task:
+def _replayed(room: AnyRoom, directory: Path) -> Task:
     loaded = checkpoint.load(directory)
     if "replicas" not in loaded.meta:
         raise CheckpointError(

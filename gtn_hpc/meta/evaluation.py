@@ -14,7 +14,7 @@ from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import ImageSet, Splits
 from gtn_hpc.inner.engine import Episode
 from gtn_hpc.inner.step import Learner
-from gtn_hpc.meta.setup import fresh_learner
+from gtn_hpc.meta.replica import fresh_learner
 from gtn_hpc.models.norm import use_running_statistics
 from gtn_hpc.training.run import Progress, train
 from gtn_hpc.training.streams import RealBatches, constant
@@ -40,6 +40,11 @@ class Evaluation:
     split: str
     teacher: Accuracies
     control: Control | None
+
+    @property
+    def summary(self) -> dict[str, float]:
+        """Mean accuracy after the last step."""
+        return {"accuracy": float(self.teacher[:, -1].mean())}
 
 
 def evaluate_teacher(

@@ -63,6 +63,16 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class Played:
+    """Mean return of never-seen policies after the whole curriculum, and its standard deviation over them."""
+
+    iteration: int
+    mean_return: float
+    sd: float
+    policies: int
+
+
+@dataclass(frozen=True)
 class Resumed:
     """Training goes on from a checkpoint."""
 
@@ -76,5 +86,5 @@ class Noted:
     message: str
 
 
-Event: TypeAlias = Iterated | Refused | WentBack | Evaluated | Resumed | Noted
+Event: TypeAlias = Iterated | Refused | WentBack | Evaluated | Played | Resumed | Noted
 Observer: TypeAlias = Callable[[Event], None]

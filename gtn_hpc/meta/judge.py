@@ -39,7 +39,7 @@ def judge(
         DataError: the images of `config` are missing, or of another size than the curriculum's.
     """
     torch.set_num_threads(config.run.threads)
-    config, splits = _with_optimiser(config, taught), _images(config, taught, device)
+    config, splits = with_optimiser(config, taught), _images(config, taught, device)
     frozen = taught.frozen.to(device, PRECISIONS[config.run.precision].dtype)
     return evaluate_teacher(config, frozen, splits, learners=learners, split=split, real_data=real_data)
 
@@ -50,13 +50,16 @@ def reencode(taught: CurriculumFile, path: Path, dtype: str, device: torch.devic
     The real-data control, which does not depend on the images, is taken over.
     """
     config = config_of(taught)
+    if config.rl is not None:
+        from gtn_hpc.meta.judge_policies import reencode_policies
+
+        reencode_policies(taught, config, path, dtype, device)
+        return
     splits, before = _images(config, taught, device), read_evaluation(taught.path)
-    own = taught.frozen
-    lr, momentum = own.schedule.table()
-    rounded = Frozen(own.x.to(getattr(torch, dtype)).to(own.x.dtype), own.y, lr, momentum, own.order).to(device)
+    rounded = rounded_to(dtype, taught.frozen).to(device)
     after = None
     if before is not None:
-        config = _with_optimiser(config, taught)
+        config = with_optimiser(config, taught)
         found = evaluate_teacher(
             config,
             rounded.to(device, PRECISIONS[config.run.precision].dtype),
@@ -75,6 +78,12 @@ def _images(config: Config, taught: CurriculumFile, device: torch.device) -> Spl
     return splits
 
 
-def _with_optimiser(config: Config, taught: CurriculumFile) -> Config:
+def rounded_to(dtype: str, own: Frozen) -> Frozen:
+    """The curriculum with images that a file of `dtype` can hold."""
+    return Frozen(own.x.to(getattr(torch, dtype)).to(own.x.dtype), own.y, *own.schedule.table(), own.order)
+
+
+def with_optimiser(config: Config, taught: CurriculumFile) -> Config:
+    """`config` with the inner optimiser that the file states."""
     stated = taught.description.optimiser
     return config.model_copy(update={"inner": Inner.model_validate(stated)}) if stated else config

@@ -15,8 +15,10 @@ from gtn_hpc.inner.optimisers import Tensors
 from gtn_hpc.meta.events import Iterated, Observer, Refused, Suspect, WentBack
 from gtn_hpc.meta.outer import Outer
 from gtn_hpc.meta.place import Place
+from gtn_hpc.meta.replica import length, stream
 from gtn_hpc.meta.resuming import Checkpoints
-from gtn_hpc.meta.setup import Classroom, length, make_task, stream
+from gtn_hpc.meta.room import AnyRoom
+from gtn_hpc.meta.setup import make_task
 from gtn_hpc.models.learners import draw_learner
 
 LOSS = "the real loss"
@@ -27,7 +29,7 @@ LOSS = "the real loss"
 class Loop:
     """What a meta-iteration needs; `between` is called after each with where training stands, and ends it if true."""
 
-    room: Classroom
+    room: AnyRoom
     engine: Engine
     outer: Outer
     communicator: Communicator
@@ -65,8 +67,9 @@ class Loop:
         for replica in self.communicator.replicas(meta.replicas):
             task = make_task(self.room, place.done, replica, place.generation)
             found = self.engine(replace(task, passed=reduction.passed), teacher)
-            reduction.add({LOSS: no_loss + found.loss, **found.gradient})
-            if not all_finite(found.gradient.values()):
+            gradient = {**found.gradient, **task.beside}
+            reduction.add({LOSS: no_loss + found.loss, **gradient})
+            if not all_finite(gradient.values()):
                 suspects.append(self._suspect(place, replica))
         mean = reduction.mean()
         return _Mean(float(mean.pop(LOSS)), mean, suspects)

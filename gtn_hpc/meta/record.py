@@ -8,8 +8,8 @@ from torch import Tensor
 
 from gtn_hpc.core.events import EventLog
 from gtn_hpc.core.streams import torch_generator
-from gtn_hpc.meta.events import Evaluated, Event, Iterated, Refused, Resumed, WentBack
-from gtn_hpc.meta.setup import Classroom
+from gtn_hpc.meta.events import Evaluated, Event, Iterated, Played, Refused, Resumed, WentBack
+from gtn_hpc.meta.room import AnyRoom
 
 
 class EventRecorder:
@@ -38,7 +38,7 @@ class RankRecorder:
 class TensorBoard:
     """Scalars of each logged meta-iteration, and a grid of synthetic images, one row a step, now and then."""
 
-    def __init__(self, directory: Path, room: Classroom) -> None:
+    def __init__(self, directory: Path, room: AnyRoom) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self.writer = SummaryWriter(str(directory))
@@ -48,6 +48,8 @@ class TensorBoard:
         meta = self.room.config.meta
         if isinstance(event, Evaluated):
             self._scalars(event.iteration, {"evaluate/accuracy": event.accuracy, "evaluate/sd": event.sd})
+        if isinstance(event, Played):
+            self._scalars(event.iteration, {"evaluate/mean_return": event.mean_return, "evaluate/sd": event.sd})
         if not isinstance(event, Iterated):
             return
         if _due(event, meta.log_every):

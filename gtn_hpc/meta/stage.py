@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from gtn_hpc.checkpoint import StopFlag
@@ -19,15 +18,14 @@ from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.frozen import Frozen, freeze
 from gtn_hpc.inner.build import make_engine
-from gtn_hpc.meta.evaluation import Evaluation, evaluate_teacher, final_accuracies
-from gtn_hpc.meta.events import Evaluated, Event, Noted, Observer, Resumed
-from gtn_hpc.meta.export import export, read_evaluation
+from gtn_hpc.meta.events import Event, Noted, Observer, Resumed
 from gtn_hpc.meta.loop import Loop
 from gtn_hpc.meta.outer import Outer
 from gtn_hpc.meta.place import Place
 from gtn_hpc.meta.record import EventRecorder, RankRecorder, TensorBoard
 from gtn_hpc.meta.resuming import Checkpoints, first_does
-from gtn_hpc.meta.setup import Classroom, prepare
+from gtn_hpc.meta.room import AnyRoom, Judgement
+from gtn_hpc.meta.setup import prepare
 
 JUDGING = 24 * 3600.0
 """Seconds that the other ranks wait while the first one judges the teacher."""
@@ -39,7 +37,7 @@ class Taught:
 
     run: RunDirectory
     frozen: Frozen
-    evaluation: Evaluation | None
+    evaluation: Judgement | None
 
 
 def train(config: Config, connection: Connection, observers: Sequence[Observer] = ()) -> Taught:
@@ -71,7 +69,7 @@ class Session:
     """One start of a run."""
 
     run: RunDirectory
-    room: Classroom
+    room: AnyRoom
     outer: Outer
     communicator: Communicator
     observers: Sequence[Observer]
@@ -117,25 +115,22 @@ class Session:
                 self.run.update_state("train", wants_requeue=True)
             raise
         if evaluation is not None:
-            iterations, accuracy = self.room.config.meta.iterations, float(evaluation.teacher[:, -1].mean())
-            self.run.update_state("train", status="done", iteration=iterations, accuracy=accuracy)
+            iterations = self.room.config.meta.iterations
+            self.run.update_state("train", status="done", iteration=iterations, **evaluation.summary)
         return Taught(self.run, frozen, evaluation)
 
-    def _judge(self, frozen: Frozen) -> Evaluation:
+    def _judge(self, frozen: Frozen) -> Judgement:
         """Evaluates fresh learners and writes the curriculum file."""
-        config, section = self.room.config, self.room.config.evaluate
-        self.observe(Noted(f"judging the teacher by {section.learners} fresh learners"))
-        evaluation = evaluate_teacher(
-            config, frozen, self.room.splits, learners=section.learners, real_data=section.real_data.enabled
-        )
-        export(self.run.curriculum, config, self.room.splits, frozen, evaluation)
-        return evaluation
+        self.observe(Noted(f"judging the teacher by {self.room.config.evaluate.learners} fresh learners"))
+        found: Judgement = self.room.evaluate(frozen)
+        self.room.export(self.run.curriculum, frozen, found)
+        return found
 
-    def _judged_before(self, frozen: Frozen) -> Evaluation | None:
+    def _judged_before(self, frozen: Frozen) -> Judgement | None:
         """What an earlier start wrote of just this curriculum."""
         try:
             if file.read(self.run.curriculum).digest == frozen.digest():
-                return read_evaluation(self.run.curriculum)
+                return self.room.read(self.run.curriculum)
         except StorageError:
             pass
         return None
@@ -148,14 +143,12 @@ class Session:
             observer(event)
 
     def _evaluate(self, done: int, stop: StopFlag) -> None:
-        config = self.room.config
-        every = config.evaluate.every
+        every = self.room.config.evaluate.every
         if every and done % every == 0 and not stop:
-            found = final_accuracies(config, self.frozen(), self.room.splits, learners=config.evaluate.during)
-            self.observe(Evaluated(done, float(np.mean(found)), float(np.std(found, ddof=1)), len(found)))
+            self.observe(self.room.progress(self.frozen(), done))
 
 
-def _recorders(run: RunDirectory, room: Classroom, rank: int) -> list[Observer]:
+def _recorders(run: RunDirectory, room: AnyRoom, rank: int) -> list[Observer]:
     """The first rank records everything, the others what concerns them all."""
     if rank:
         return [RankRecorder(run.events, rank)]

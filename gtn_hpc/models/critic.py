@@ -1,5 +1,6 @@
 """What reinforcement learning expects of a state, as a network."""
 
+import itertools
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -13,10 +14,10 @@ class Critic(nn.Module):
     def __init__(self, numbers: int, widths: Sequence[int]) -> None:
         super().__init__()
         sizes = [numbers, *widths]
-        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        pairs = itertools.pairwise(sizes)
         hidden = [layer for pair in pairs for layer in (Linear(*pair, weight_norm=False), LeakyReLU())]
         self.layers = nn.Sequential(*hidden, Linear(sizes[-1], 1, weight_norm=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        values: Tensor = self.layers(x).squeeze(1)
+        values: Tensor = self.layers(x.to(self.layers[-1].weight.dtype)).squeeze(1)
         return values
