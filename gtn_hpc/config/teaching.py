@@ -67,6 +67,7 @@ class Learner(Section):
     norm: Literal["batch", "mean_only", "none"] = Field("batch", description="batch norm: full, mean-only or none")
     weight_norm: bool = Field(True, description="weight normalisation of every layer with weights")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout probability before the classifier")
+    head_scale: float = Field(1.0, gt=0, description="scale of the last layer's initial weights")
 
     @field_validator("widths")
     @classmethod

@@ -96,7 +96,7 @@ class Environment:
 
 
 def _made(name: str, copies: int, limit: int | None) -> Any:
-    settings = {} if limit is None else {"max_episode_steps": limit}
+    settings: dict[str, Any] = {} if limit is None else {"max_episode_steps": limit}
     try:
         env = gymnasium.make_vec(name, num_envs=copies, **settings)
     except gymnasium.error.UnregisteredEnv as error:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ class Evaluation:
     control: Control | None
 
     @property
-    def summary(self) -> dict[str, float]:
+    def summary(self) -> dict[str, Any]:
         """Mean accuracy after the last step."""
         return {"accuracy": float(self.teacher[:, -1].mean())}
 

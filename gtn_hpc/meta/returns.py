@@ -31,7 +31,7 @@ class Returns:
     arms: dict[str, Sums]
 
     @property
-    def summary(self) -> dict[str, float]:
+    def summary(self) -> dict[str, Any]:
         """Mean return of taught policies within the longest horizon."""
         return {"mean_return": float(self.arms["taught"][:, -1].mean())}
 

@@ -20,7 +20,7 @@ class Judgement(Protocol):
     """How good a curriculum is, by fresh learners; `summary` in few numbers, for state.json."""
 
     @property
-    def summary(self) -> dict[str, float]: ...
+    def summary(self) -> dict[str, Any]: ...
 
 
 Found = TypeVar("Found", bound=Judgement)

@@ -19,5 +19,5 @@ class Critic(nn.Module):
         self.layers = nn.Sequential(*hidden, Linear(sizes[-1], 1, weight_norm=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        values: Tensor = self.layers(x.to(self.layers[-1].weight.dtype)).squeeze(1)
+        values: Tensor = self.layers(x.to(next(self.parameters()).dtype)).squeeze(1)
         return values

@@ -15,10 +15,14 @@ SLOPE = 0.1
 
 
 class Weighted(nn.Module):
-    """A weight [out, in, ...] with Kaiming initialisation, by option as direction `v` and norm `g`, and a bias."""
+    """A weight [out, in, ...] with Kaiming initialisation, by option as direction `v` and norm `g`, and a bias.
 
-    def __init__(self, shape: tuple[int, ...], *, bias: bool, weight_norm: bool) -> None:
+    `scale` multiplies the initial weights.
+    """
+
+    def __init__(self, shape: tuple[int, ...], *, bias: bool, weight_norm: bool, scale: float = 1.0) -> None:
         super().__init__()
+        self.initial_scale = scale
         self.weight = nn.Parameter(torch.empty(shape))
         self.g = nn.Parameter(torch.empty(shape[0])) if weight_norm else None
         self.bias = nn.Parameter(torch.empty(shape[0])) if bias else None
@@ -26,7 +30,8 @@ class Weighted(nn.Module):
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
         fan_in = self.weight[0].numel()
-        self.weight.normal_(0.0, (2.0 / ((1 + SLOPE**2) * fan_in)) ** 0.5, generator=generator)
+        deviation = self.initial_scale * (2.0 / ((1 + SLOPE**2) * fan_in)) ** 0.5
+        self.weight.normal_(0.0, deviation, generator=generator)
         if self.g is not None:
             self.g.copy_(self.weight.flatten(1).norm(dim=1))
         if self.bias is not None:
@@ -44,8 +49,10 @@ class Weighted(nn.Module):
 class Linear(Weighted):
     """[B, in] -> [B, out]."""
 
-    def __init__(self, inputs: int, outputs: int, *, bias: bool = True, weight_norm: bool = True) -> None:
-        super().__init__((outputs, inputs), bias=bias, weight_norm=weight_norm)
+    def __init__(
+        self, inputs: int, outputs: int, *, bias: bool = True, weight_norm: bool = True, scale: float = 1.0
+    ) -> None:
+        super().__init__((outputs, inputs), bias=bias, weight_norm=weight_norm, scale=scale)
 
     def forward(self, x: Tensor) -> Tensor:
         scale = self.scale()

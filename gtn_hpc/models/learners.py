@@ -81,7 +81,8 @@ class _Builder:
 
     def head(self, inputs: int, classes: int) -> list[nn.Module]:
         drop: list[nn.Module] = [nn.Dropout(self.section.dropout)] if self.section.dropout else []
-        return [*drop, Linear(inputs, classes, weight_norm=self.section.weight_norm)]
+        section = self.section
+        return [*drop, Linear(inputs, classes, weight_norm=section.weight_norm, scale=section.head_scale)]
 
 
 def _conv2_fc(b: _Builder, w: Widths, classes: int) -> list[nn.Module]:

@@ -100,6 +100,6 @@ def test_other_environments_serve_too():
     [("CartPool-v1", "Did you mean 'CartPole-v1'"), ("MountainCarContinuous-v0", "actions to choose from")],
 )
 def test_what_cannot_be_played_is_refused(name, said):
-    with pytest.raises(ConfigError, match="rl.environment") as error:
+    with pytest.raises(ConfigError, match=r"rl\.environment") as error:
         Environment(name, 2)
     assert said in str(error.value)

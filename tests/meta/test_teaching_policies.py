@@ -81,7 +81,7 @@ def test_the_critic_learns_what_policies_get(tmp_path):
         for name, value in make_task(room, iteration, 0).beside.items():
             room.teacher.get_parameter(name).grad = value
         adam.step()
-        sizes.append(float(room.critic(torch.zeros(1, 4))))
+        sizes.append(room.critic(torch.zeros(1, 4)).item())
     assert 0.08 < np.mean(sizes[-10:]) < 0.4  # of 100, what policies of chance keep the pole up for
 
 
@@ -151,7 +151,7 @@ def test_the_file_is_judged_as_the_run_judged_it(taught, tmp_path):
 def test_a_curriculum_of_another_environment_is_refused(taught):
     made = file.read(taught[0].run.curriculum)
     other = parse(TEXT, ["rl.environment=Acrobot-v1", "rl.scale=null"])
-    with pytest.raises(DataError, match="images of 4x1x1 in 2 classes; .* Acrobot-v1 has 6x1x1 in 3"):
+    with pytest.raises(DataError, match=r"images of 4x1x1 in 2 classes; .* Acrobot-v1 has 6x1x1 in 3"):
         judge_policies(made, other, CPU, policies=1)
 
 
@@ -174,5 +174,5 @@ def test_what_does_not_fit_is_refused(override, said):
 
 
 def test_units_must_be_as_many_as_numbers(tmp_path):
-    with pytest.raises(ConfigError, match="rl.scale has 2 units, but an observation of CartPole-v1 has 4"):
+    with pytest.raises(ConfigError, match=r"rl\.scale has 2 units, but an observation of CartPole-v1 has 4"):
         prepare(tiny_policies(tmp_path, "rl.scale=[1, 2]"), CPU)

@@ -13,7 +13,8 @@ from gtn_hpc.report.evidence import gather
 from gtn_hpc.report.frames import ranking
 
 SCRIPTS = sorted((Path(__file__).resolve().parents[2] / "analysis").glob("*.py"))
-NAMES = [path.stem for path in SCRIPTS]
+NAMES = [path.stem for path in SCRIPTS if path.stem != "policy_returns"]
+"""Of those that show runs of image sets."""
 
 PROGRAM = """
 import contextlib, io, json, runpy, sys

@@ -1,6 +1,7 @@
 """Every figure as a function from a DataFrame to a chart; `report.frames` makes the DataFrames."""
 
 from gtn_hpc.report.figures.cost import costs, failures, utilisation
+from gtn_hpc.report.figures.playing import meta_returns
 from gtn_hpc.report.figures.ranking import correlation, correlations
 from gtn_hpc.report.figures.scaling import scaling
 from gtn_hpc.report.figures.searching import comparison, pareto, progress, training_curves
@@ -17,6 +18,7 @@ __all__ = [
     "learning_curves",
     "meta_accuracy",
     "meta_loss",
+    "meta_returns",
     "pareto",
     "progress",
     "save",

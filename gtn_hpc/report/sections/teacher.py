@@ -9,12 +9,16 @@ from gtn_hpc.report.blocks import Block, Lesson, Missing, Prose, Sheet, figure
 from gtn_hpc.report.evidence import Evidence
 from gtn_hpc.report.frames import teaching
 from gtn_hpc.report.frames.teaching import Lessons
+from gtn_hpc.report.sections import policies
 from gtn_hpc.report.sheets import LIMIT_BYTES, chosen_steps, data_uri, pixels, sheet
 from gtn_hpc.report.wording import percent, percent_interval, plural, points
 
 
 def taught(evidence: Evidence) -> Iterator[Block]:
-    """Learning curves of fresh learners, and the curves of meta-training."""
+    """Learning curves of fresh learners, or returns of policies, and the curves of meta-training."""
+    if evidence.config.rl is not None:
+        yield from policies.taught(evidence)
+        return
     if evidence.lessons is None:
         yield Missing("No curriculum yet", evidence.command("gtn train CONFIG"))
     elif not evidence.lessons.accuracy:
@@ -88,6 +92,9 @@ def shown(evidence: Evidence, share: float = 1.0) -> Iterator[Block]:
     lessons = evidence.lessons
     if lessons is None:
         yield Missing("No synthetic images yet", evidence.command("gtn train CONFIG"))
+        return
+    if evidence.config.rl is not None:
+        yield Prose("This teacher shows states of an environment, which have no picture.")
         return
     steps, rows = chosen_steps(lessons.steps, lessons.x[0, 0].size, lessons.classes, int(LIMIT_BYTES * share))
     attributes = lessons.attributes
