@@ -73,8 +73,13 @@ def _read(text: str, where: str) -> Any:
 
 
 def _sections(values: Any) -> dict[str, Any]:
-    """An empty section is one of defaults, and `run` is always there, so that what it needs is asked for by name."""
-    return {"run": {}} | {name: {} if section is None else section for name, section in values.items()}
+    """An empty section is one of defaults, and `run` is always there, so that what it needs is asked for by name.
+
+    A section that may be left out altogether is left out where it is empty.
+    """
+    fields = Config.model_fields
+    absent = {name for name in fields if not fields[name].is_required() and fields[name].default is None}
+    return {"run": {}} | {k: {} if section is None and k not in absent else section for k, section in values.items()}
 
 
 def _override(tree: Any, override: str) -> None:

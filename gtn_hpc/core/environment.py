@@ -25,7 +25,19 @@ SLURM = (
 )
 """What is kept of a Slurm job; never the whole environment, which may hold credentials."""
 
-PACKAGES = ("torch", "torchvision", "numpy", "scipy", "h5py", "higher", "mpi4py", "submitit", "optuna", "pydantic")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "h5py",
+    "higher",
+    "mpi4py",
+    "submitit",
+    "optuna",
+    "pydantic",
+    "gymnasium",
+)
 
 
 def _version(package: str) -> str | None:

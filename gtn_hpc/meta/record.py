@@ -56,7 +56,7 @@ class TensorBoard:
             told = {"loss": event.loss, "gradient_norm": event.gradient_norm, "lr": event.lr, "seconds": event.seconds}
             self._scalars(event.iteration, {f"meta/{name}": value for name, value in told.items()})
             self._schedule(event.iteration)
-        if _due(event, meta.images_every):
+        if _due(event, meta.images_every) and self.room.config.rl is None:
             self.writer.add_image("synthetic", self._grid(), event.iteration)
 
     def close(self) -> None:

@@ -144,3 +144,10 @@ trees = st.fixed_dictionaries(
 def test_what_is_dumped_is_read_back(tree):
     config = Config.model_validate(tree)
     assert parse(dump(config)) == config
+
+
+def test_a_section_that_may_be_left_out_stays_out():
+    config = parse("run: {name: a}\nrl:\nmeta:")
+    assert config.rl is None
+    assert parse(dump(config)) == config
+    assert parse("run: {name: a}\nrl: {copies: 4}\nlearners: [{family: linear}]").rl.copies == 4

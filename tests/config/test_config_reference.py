@@ -19,7 +19,8 @@ def test_it_lists_exactly_the_keys_that_are_written_out():
             return {leaf for name, item in value.items() for leaf in leaves(item, f"{key}.{name}" if key else name)}
         return {key}
 
-    config = parse("run: {name: a}\nmeta: {grow: {every: 1}}").model_dump(mode="json")
+    given = "run: {name: a}\nmeta: {grow: {every: 1}}\nrl: {limit: 9}\nlearners: [{family: linear}]"
+    config = parse(given).model_dump(mode="json")
     config["learners[]"] = config.pop("learners")[0]
     config["search"]["space[conv]"] = config["search"].pop("space")
     config["search"]["algorithm[random]"] = config["search"].pop("algorithm")
@@ -30,7 +31,7 @@ def test_it_lists_exactly_the_keys_that_are_written_out():
 def test_defaults_are_those_of_an_empty_configuration():
     config = parse("run: {name: a}").model_dump(mode="json")
     for row in ROWS.values():
-        if "[" not in row.name and row.default != "required" and not row.name.startswith("meta.grow"):
+        if "[" not in row.name and row.default != "required" and not row.name.startswith(("meta.grow", "rl.")):
             value = config
             for part in row.name.split("."):
                 value = value[part]

@@ -56,3 +56,14 @@ def test_own_widths_and_their_mistakes() -> None:
     assert draw_learner([section], rng).widths == (4, 8)
     with pytest.raises(ConfigError, match="conv2-gap has 2 hidden layers, widths has 1"):
         draw_learner([LearnerSection(family="conv2-gap", widths=(4,))], rng)
+
+
+def test_the_last_layer_starts_small_where_it_is_asked_for() -> None:
+    small = LearnerSpec(LearnerSection(family="linear", norm="none", weight_norm=False, head_scale=0.1), (5, 4))
+    large = LearnerSpec(LearnerSection(family="linear", norm="none", weight_norm=False), (5, 4))
+    first, second = (
+        initialise(build_learner(spec, ImageShape(4, 1, 1), 2), torch.Generator().manual_seed(3))
+        for spec in (small, large)
+    )
+    for (name, a), b in zip(first.named_parameters(), second.parameters(), strict=True):
+        torch.testing.assert_close(a, 0.1 * b if name == "5.weight" else b, msg=name)

@@ -1,0 +1,80 @@
+"""The returns of a run that teaches policies, as a script and on the page."""
+
+import json
+import runpy
+import sys
+
+import numpy as np
+import pytest
+
+from gtn_hpc import storage
+from gtn_hpc.config import dump, parse
+from gtn_hpc.core.events import EventLog
+from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.report.frames.playing import played, returns
+from gtn_hpc.report.frames.teaching import SCHEMA
+from gtn_hpc.report.page import write
+from gtn_hpc.storage import Column
+
+SUMS = {
+    "taught": [[[20, 20], [20, 20]], [[50, 40], [50, 48]]],
+    "untaught": [[[10, 12], [9, 9]], [[10, 12], [9, 9]]],
+    "untrained": [[[11, 13], [20, 9]], [[11, 13], [30, 9]]],
+}
+"""[horizon][policy][episode]"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    made = RunDirectory(tmp_path / "policies")
+    made.create()
+    made.config.write_text(dump(parse("run: {name: policies}\nrl: {}\nlearners: [{family: linear}]")))
+    log = EventLog(made.events / "train.jsonl")
+    for iteration, value in ((50, 30.0), (100, 45.0), (50, 31.0)):
+        log.write("played", iteration=iteration, mean_return=value, sd=5.0, policies=2)
+    log.close()
+    dims = ("policy", "horizon", "episode")
+    told = {
+        f"returns_{arm}": Column(np.array(sums, float).transpose(1, 0, 2), "1", "return", dims)
+        for arm, sums in SUMS.items()
+    }
+    zeros = {"x": (1, 4, 4, 1, 1), "y": (1, 4, 2), "lr": (1,), "momentum": (1,)}
+    root = {name: Column(np.zeros(shape, np.float32), "1", name) for name, shape in zeros.items()}
+    storage.write(made.curriculum, {"/": root, "evaluation": told}, {"horizons": [20, 50]}, schema=SCHEMA, config="")
+    return made
+
+
+def test_returns_are_means_over_policies_of_means_over_episodes(run):
+    found = returns(run.curriculum)
+    assert found[["horizon", "mean", "lowest"]].values.tolist() == [
+        [20, 20, 20], [20, 10, 9], [20, 13.25, 12], [50, 47, 45], [50, 10, 9], [50, 15.75, 12],
+    ]  # fmt: skip
+    assert found["sd"].iloc[3] == pytest.approx(np.std([45, 49], ddof=1))
+    assert (found["low"] <= found["mean"]).all()
+    assert (found["mean"] <= found["high"]).all()
+
+
+def test_checks_done_twice_count_once(run):
+    events = [{"kind": "played", "iteration": 50, "mean_return": 1.0, "sd": 2.0}] * 2
+    assert played(events)[["iteration", "low", "high"]].values.tolist() == [[50, -1, 3]]
+
+
+def test_the_script_writes_picture_table_and_facts(run, tmp_path, root, monkeypatch, capsys):
+    stem = tmp_path / "out"
+    monkeypatch.setattr(sys, "argv", ["policy_returns.py", str(run.path), "-o", str(stem)])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(root / "analysis" / "policy_returns.py"), run_name="__main__")
+    assert end.value.code == 0
+    told = json.loads(stem.with_suffix(".json").read_text())
+    assert [row["mean_return"] for row in told["rows"]] == [31.0, 45.0]
+    assert told["facts"]["returns"]["policies"][0]["mean"] == 20
+    assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_page_tells_returns_instead_of_accuracies(run, tmp_path):
+    page = write([run], tmp_path / "page.html").read_text()
+    assert "Return of 2 never-seen policies" in page
+    assert "one step by a random teacher" in page
+    assert "was not evaluated" not in page
+    run.curriculum.unlink()
+    assert "No curriculum yet" in write([run], tmp_path / "page.html").read_text()
