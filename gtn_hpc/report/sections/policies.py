@@ -1,6 +1,7 @@
 """How well the policies play that the teacher taught."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from gtn_hpc.report import figures
 from gtn_hpc.report.blocks import Block, Missing, Table, figure
@@ -26,7 +27,7 @@ def taught(evidence: Evidence) -> Iterator[Block]:
     yield from _curve(evidence)
 
 
-def _row(row: dict[str, object]) -> tuple[str, ...]:
+def _row(row: Mapping[Any, Any]) -> tuple[str, ...]:
     low, high = f"{row['low']:.1f}", f"{row['high']:.1f}"
     numbers = (f"{row[name]:.1f}" for name in ("sd", "lowest"))
     return (str(row["arm"]), str(row["horizon"]), f"{row['mean']:.1f}", f"{low} to {high}", *numbers)
