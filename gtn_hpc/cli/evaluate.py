@@ -8,6 +8,7 @@ import typer
 from gtn_hpc.cli import console, judged
 from gtn_hpc.cli.failing import crashes_go_to
 from gtn_hpc.cli.options import RUNS, Json, Root, curriculum_of
+from gtn_hpc.core.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -62,6 +63,8 @@ def _judge(
 ) -> "Judgement":
     """By images, or by episodes of the environment, which has no splits."""
     if settings.rl is not None:
+        if split != "validation":
+            raise UsageError("An environment has no splits to judge on.", remedy="Leave --split out.")
         from gtn_hpc.meta.judge_policies import judge_policies
 
         return judge_policies(taught, settings, device, policies=count)

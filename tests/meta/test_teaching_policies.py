@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+import sys
 
 import numpy as np
 import pytest
 import torch
 from tiny import alone
 
+from gtn_hpc.cli import main
 from gtn_hpc.config import dump, parse
 from gtn_hpc.core.errors import ConfigError, DataError, Requeue
 from gtn_hpc.curriculum import file
@@ -74,15 +76,15 @@ def test_the_real_loss_has_the_gradient_of_the_actor_critic_loss(tmp_path):
 
 
 def test_the_critic_learns_what_policies_get(tmp_path):
-    room = prepare(tiny_policies(tmp_path, "meta.batch=400", "rl.trace=1"), CPU)
+    room = prepare(tiny_policies(tmp_path, "meta.batch=240", "rl.trace=1"), CPU)
     adam = torch.optim.Adam(room.critic.parameters(), lr=0.01)
     sizes = []
-    for iteration in range(60):
+    for iteration in range(40):
         for name, value in make_task(room, iteration, 0).beside.items():
             room.teacher.get_parameter(name).grad = value
         adam.step()
         sizes.append(room.critic(torch.zeros(1, 4)).item())
-    assert 0.08 < np.mean(sizes[-10:]) < 0.4  # of 100, what policies of chance keep the pole up for
+    assert 0.08 < np.mean(sizes[-8:]) < 0.4  # of 100, what policies of chance keep the pole up for
 
 
 def test_stopped_and_resumed_it_ends_the_same(tmp_path, taught):
@@ -176,3 +178,24 @@ def test_what_does_not_fit_is_refused(override, said):
 def test_units_must_be_as_many_as_numbers(tmp_path):
     with pytest.raises(ConfigError, match=r"rl\.scale has 2 units, but an observation of CartPole-v1 has 4"):
         prepare(tiny_policies(tmp_path, "rl.scale=[1, 2]"), CPU)
+
+
+def test_without_gymnasium_it_is_said_how_to_get_it(tmp_path, launch):
+    config = tmp_path / "tiny.yaml"
+    config.write_text(dump(tiny_policies(tmp_path)))
+    program = "import sys; sys.modules['gymnasium'] = None\nfrom gtn_hpc.cli import main\nsys.exit(main(sys.argv[1:]))"
+    done = launch([sys.executable, "-c", program, "train", config], check=False)
+    assert done.returncode == 2
+    assert "pip install 'gtn_hpc[rl]'" in done.stderr
+
+
+def test_evaluate_shows_returns_by_horizon_and_knows_no_splits(taught, capsys):
+    path = str(taught[0].run.curriculum)
+    assert main(["evaluate", path, "--learners", "3", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["evaluation"]
+    assert set(told["returns"]) == {"20", "50"}
+    assert told["returns"]["50"]["taught"]["value"] == pytest.approx(taught[0].evaluation.summary["mean_return"])
+    assert main(["evaluate", path]) == 0
+    assert "Return of 3 never-seen policies, 3 episodes of 50 steps each" in " ".join(capsys.readouterr().out.split())
+    assert main(["evaluate", path, "--split", "test"]) == 2
+    assert "no splits" in capsys.readouterr().err
