@@ -13,7 +13,7 @@ from typing import Any, Self
 import torch
 
 from gtn_hpc.bench.workloads import WORKLOADS, make_problem
-from gtn_hpc.cluster.communicator import Communicator, SoloCommunicator
+from gtn_hpc.cluster.communicator import Communicator, SoloCommunicator, all_finite
 from gtn_hpc.cluster.connect import connect
 from gtn_hpc.cluster.environment import Master, RankEnvironment
 from gtn_hpc.cluster.reduction import FastReduction
@@ -127,7 +127,7 @@ class _Step:
         for _ in communicator.replicas(replicas):
             found = self.engine(replace(self.problem.task, passed=reduction.passed), self.problem.teacher)
             reduction.add(found.gradient)
-        mean = self._agreed(communicator, reduction)
+        mean = self._agreed(reduction)
         for name, parameter in self.problem.teacher.items():
             parameter.grad = mean[name]
         self.adam.step()
@@ -136,13 +136,13 @@ class _Step:
         reduction = self._reduction(communicator, replicas)
         for _ in communicator.replicas(replicas):
             reduction.add(self.like)
-        self._agreed(communicator, reduction)
+        self._agreed(reduction)
 
     def _reduction(self, communicator: Communicator, replicas: int) -> FastReduction:
         return FastReduction(communicator, self.like, replicas, self.problem.by_step)
 
-    def _agreed(self, communicator: Communicator, reduction: FastReduction) -> dict[str, torch.Tensor]:
+    def _agreed(self, reduction: FastReduction) -> dict[str, torch.Tensor]:
+        """One exchange says all that ranks have to agree on, see `meta.loop`."""
         mean = reduction.mean()
-        communicator.require_finite(mean)
-        communicator.any(False)
+        all_finite(mean.values())
         return mean

@@ -8,7 +8,6 @@ import torch
 
 from gtn_hpc.cluster.communicator import Communicator, all_finite
 from gtn_hpc.cluster.reduction import REDUCTIONS, ByStep
-from gtn_hpc.core.errors import NonFiniteError
 from gtn_hpc.core.streams import derive, numpy_rng
 from gtn_hpc.inner.engine import Engine
 from gtn_hpc.inner.optimisers import Tensors
@@ -21,13 +20,15 @@ from gtn_hpc.meta.room import AnyRoom
 from gtn_hpc.meta.setup import make_task
 from gtn_hpc.models.learners import draw_learner
 
-LOSS = "the real loss"
-"""Its name beside those of the gradient's tensors."""
+LOSS, STOP = "the real loss", "the wish to stop"
+"""What is averaged beside the gradient's tensors. A NaN anywhere is a NaN in the mean, which all ranks have alike: so
+one exchange tells all ranks whether to update and whether to stop."""
 
 
 @dataclass(frozen=True, eq=False)
 class Loop:
-    """What a meta-iteration needs; `between` is called after each with where training stands, and ends it if true."""
+    """What a meta-iteration needs; `stop` says whether this rank wishes to end; `between` is called after each with
+    where training stands, and whether any rank wishes to."""
 
     room: AnyRoom
     engine: Engine
@@ -35,10 +36,11 @@ class Loop:
     communicator: Communicator
     checkpoints: Checkpoints
     observe: Observer
-    between: Callable[[Place], bool]
+    stop: Callable[[], object]
+    between: Callable[[Place, bool], None]
 
     def run(self, place: Place) -> Place:
-        """Meta-iterations from `place` to the end, or until `between` says stop; returns where training stands then.
+        """Meta-iterations from `place` to the end, or until a rank wishes to stop; returns where training stands then.
 
         Raises:
             NonFiniteError: training diverged, and has gone back to a checkpoint `meta.max_returns` times already.
@@ -46,40 +48,38 @@ class Loop:
         while place.done < self.room.config.meta.iterations:
             began = time.perf_counter()
             mean = self._mean_gradient(place)
-            if self._finite(mean.gradient):
+            if all_finite(mean.gradient.values()):
                 norm = self.outer.step(mean.gradient, place.done)
                 self.observe(self._iterated(place.done, mean.loss, norm, time.perf_counter() - began))
                 place = place.updated()
             else:
                 place = self._refuse(place, mean.suspects)
-            if self.between(place):
+            stopping = mean.stopping or (self.communicator.world == 1 and bool(self.stop()))
+            self.between(place, stopping)
+            if stopping:
                 break
         return place
 
     def _mean_gradient(self, place: Place) -> "_Mean":
-        """Mean over all replicas of all ranks of the last real loss and of the meta-gradient."""
+        """Mean over all replicas of all ranks of last real loss and meta-gradient, and whether a rank would stop."""
         teacher: Tensors = dict(self.room.teacher.named_parameters())
         meta, suspects = self.room.config.meta, []
-        no_loss = torch.zeros((), dtype=self.room.dtype, device=self.room.device)
+        nothing = torch.zeros((), dtype=self.room.dtype, device=self.room.device)
         by_step = ByStep(self.room.teacher.by_step(), self.room.teacher.steps)
-        like = {LOSS: no_loss, **teacher}
+        like = {LOSS: nothing, STOP: nothing, **teacher}
         reduction = REDUCTIONS[meta.reduction](self.communicator, like, meta.replicas, by_step)
         for replica in self.communicator.replicas(meta.replicas):
             task = make_task(self.room, place.done, replica, place.generation)
             found = self.engine(replace(task, passed=reduction.passed), teacher)
             gradient = {**found.gradient, **task.beside}
-            reduction.add({LOSS: no_loss + found.loss, **gradient})
+            reduction.add({LOSS: nothing + found.loss, STOP: nothing + bool(self.stop()), **gradient})
             if not all_finite(gradient.values()):
                 suspects.append(self._suspect(place, replica))
         mean = reduction.mean()
-        return _Mean(float(mean.pop(LOSS)), mean, suspects)
-
-    def _finite(self, gradient: Tensors) -> bool:
-        try:
-            self.communicator.require_finite(gradient)
-        except NonFiniteError:
-            return False
-        return True
+        loss, stopping = float(mean.pop(LOSS)), float(mean.pop(STOP)) > 0
+        if meta.replicas < self.communicator.world:  # a rank without a replica has added nothing
+            stopping = self.communicator.any(stopping or bool(self.stop()))
+        return _Mean(loss, mean, stopping, suspects)
 
     def _refuse(self, place: Place, suspects: Sequence[Suspect]) -> Place:
         """Nobody updates; all ranks tell whose gradient it was, and after too many in a row all go back."""
@@ -117,4 +117,5 @@ class Loop:
 class _Mean:
     loss: float
     gradient: Tensors
+    stopping: bool
     suspects: list[Suspect]

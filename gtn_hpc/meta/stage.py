@@ -82,8 +82,7 @@ class Session:
         if start.done:
             self.observe(Resumed(start.done))
 
-        def between(place: Place) -> bool:
-            stopping = communicator.any(bool(stop))
+        def between(place: Place, stopping: bool) -> None:
             over = place.done == config.meta.iterations
             if over or place.done % config.meta.compare_every == 0:
                 communicator.require_equal(self.outer.named(), f"by meta-iteration {place.done}")
@@ -91,10 +90,10 @@ class Session:
                 if stopping or over or checkpoints.due(place):
                     checkpoints.save(place, wants_requeue=stopping and not over)
                 self._evaluate(place.done, stop)
-            return stopping
 
         engine = make_engine(config.engine)
-        end = Loop(self.room, engine, self.outer, communicator, checkpoints, self.observe, between).run(start)
+        loop = Loop(self.room, engine, self.outer, communicator, checkpoints, self.observe, lambda: bool(stop), between)
+        end = loop.run(start)
         checkpoints.wait()
         return end.done
 

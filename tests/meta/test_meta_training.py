@@ -17,8 +17,9 @@ from gtn_hpc.meta.events import Evaluated, Iterated, Noted, Refused
 from gtn_hpc.meta.loop import Loop
 from gtn_hpc.meta.outer import Outer
 from gtn_hpc.meta.place import Place
+from gtn_hpc.meta.replica import fresh_learner, judged_after
 from gtn_hpc.meta.resuming import Checkpoints
-from gtn_hpc.meta.setup import fresh_learner, judged_after, make_task, prepare
+from gtn_hpc.meta.setup import make_task, prepare
 from gtn_hpc.meta.stage import train
 
 ARMS = ("full", "shuffled_batch", "all_shuffled", "none", "fixed_latents", "distilled_pixels", "real_data")
@@ -121,7 +122,7 @@ def test_one_bad_replica_keeps_all_from_the_update(tmp_path):
     outer, solo = Outer(room.teacher, config.meta), SoloCommunicator()
     checkpoints = Checkpoints(config, RunDirectory(tmp_path), outer, solo, print)
     before = {name: p.detach().clone() for name, p in room.teacher.named_parameters()}
-    Loop(room, engine, outer, solo, checkpoints, seen.append, lambda _: False).run(Place())
+    Loop(room, engine, outer, solo, checkpoints, seen.append, bool, lambda place, stopping: None).run(Place())
     (event,) = seen
     assert isinstance(event, Refused)
     assert [suspect.replica for suspect in event.replicas] == [1]
