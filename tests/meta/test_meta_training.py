@@ -17,8 +17,9 @@ from gtn_hpc.meta.events import Evaluated, Iterated, Noted, Refused
 from gtn_hpc.meta.loop import Loop
 from gtn_hpc.meta.outer import Outer
 from gtn_hpc.meta.place import Place
+from gtn_hpc.meta.replica import fresh_learner, judged_after
 from gtn_hpc.meta.resuming import Checkpoints
-from gtn_hpc.meta.setup import fresh_learner, judged_after, make_task, prepare
+from gtn_hpc.meta.setup import make_task, prepare
 from gtn_hpc.meta.stage import train
 
 ARMS = ("full", "shuffled_batch", "all_shuffled", "none", "fixed_latents", "distilled_pixels", "real_data")
