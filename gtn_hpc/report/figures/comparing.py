@@ -89,9 +89,17 @@ def transfer(frame: pd.DataFrame, split: str) -> Chart:
     columns, rows = list(dict.fromkeys(shown["judged_on"])), list(dict.fromkeys(shown["taught_on"]))
     base = alt.Chart(shown).encode(
         x=alt.X(
-            "judged_on:N", sort=columns, title="learners that are judged", axis=alt.Axis(orient="top", labelAngle=0)
+            "judged_on:N",
+            sort=columns,
+            title="learners that are judged",
+            axis=alt.Axis(labelAngle=0, labelExpr="split(datum.label, ' ')", labelOverlap=False),
         ),
-        y=alt.Y("taught_on:N", sort=rows, title="teacher was taught on", axis=alt.Axis(labelLimit=MARGIN)),
+        y=alt.Y(
+            "taught_on:N",
+            sort=rows,
+            title="teacher was taught on",
+            axis=alt.Axis(labelLimit=MARGIN, labelExpr="split(datum.label, ' + ')"),
+        ),
     )
     low, high = float(frame["mean"].min()), float(frame["mean"].max())
     middle = low + 0.6 * (high - low)
