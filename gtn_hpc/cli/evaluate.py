@@ -1,14 +1,15 @@
 """`gtn evaluate`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from gtn_hpc.cli import console, judged
 from gtn_hpc.cli.failing import crashes_go_to
 from gtn_hpc.cli.options import RUNS, Json, Root, curriculum_of
-from gtn_hpc.core.errors import UsageError
+from gtn_hpc.core.errors import StorageError, UsageError
+from gtn_hpc.core.rundir import RunDirectory
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,14 @@ def evaluate(
     split: Annotated[
         Literal["validation", "test"], typer.Option(help="Images to judge on; the test split is no place to choose by.")
     ] = "validation",
+    family: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Judge by learners of this network family alone; give it again for another family. Widths are those "
+            "of CONFIG where it names the family.",
+            show_default=False,
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="Judge with the images and learners of this CONFIG.", show_default=False)
     ] = None,
@@ -39,6 +48,7 @@ def evaluate(
 
     Where an environment teaches (section rl): returns of fresh policies, beside the same ones untaught.
     The control gets the same learners, steps and batch; its rate and momentum are chosen on validation from a grid.
+    The accuracies of a run's curriculum are kept in RUN/evaluations, one file a split and mixture of learners.
 
     Example: gtn evaluate digits --split test --learners 30
     """
@@ -46,16 +56,36 @@ def evaluate(
     with crashes_go_to(path.parent):
         from gtn_hpc.cluster.connect import connect
         from gtn_hpc.curriculum.file import read
+        from gtn_hpc.meta.judge import of_families
 
         taught = read(path)
         settings = _settings(taught, config)
-        device, count = connect(settings.run.device).device, learners or settings.evaluate.learners
-        found = _judge(taught, settings, device, count, split, real_data=real_data)
-    numbers = judged.summary(found)
+        device, found = connect(settings.run.device).device, dict[str, dict[str, Any]]()
+        for name, judges in list(of_families(settings, family)) if family else [("", settings)]:
+            count = learners or settings.evaluate.learners
+            judgement = _judge(taught, judges, device, count, split, real_data=real_data)
+            found[name] = judged.summary(judgement) | {"file": _kept(path, judges, taught.digest, judgement)}
     if as_json:
-        console.emit({"curriculum": path, "digest": taught.digest, "evaluation": numbers})
-    else:
-        judged.show(numbers)
+        told = {"families": found} if family else {"evaluation": found[""]}
+        console.emit({"curriculum": path, "digest": taught.digest, **told})
+        return
+    for name, numbers in found.items():
+        judged.show(numbers, name)
+
+
+def _kept(path: Path, judges: "Config", digest: str, judgement: "Judgement") -> Path | None:
+    """The file of an evaluation by images; None where the curriculum is not a run's, or its directory is another's."""
+    from gtn_hpc.meta.evaluation import Evaluation
+    from gtn_hpc.meta.export import record
+
+    run = RunDirectory(path.parent)
+    if not isinstance(judgement, Evaluation) or path != run.curriculum or not run.config.is_file():
+        return None
+    try:
+        return record(run, judges, digest, judgement)
+    except StorageError as error:
+        console.note(f"not kept: {error.what}")
+        return None
 
 
 def _judge(

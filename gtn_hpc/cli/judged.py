@@ -27,12 +27,13 @@ def summary(judgement: "Judgement") -> dict[str, Any]:
     return _accuracies(judgement)
 
 
-def show(found: dict[str, Any]) -> None:
-    """The tables of a `summary`."""
+def show(found: dict[str, Any], family: str = "") -> None:
+    """The tables of a `summary`; `family` is that of all learners."""
+    of_family = f" of the family {family}" if family else ""
     if RETURNS in found:
-        _show_returns(found)
+        _show_returns(found, of_family)
     else:
-        _show_accuracies(found)
+        _show_accuracies(found, of_family)
 
 
 def _returns(found: "Returns") -> dict[str, Any]:
@@ -54,12 +55,13 @@ def _return(each: Any) -> dict[str, Any]:
     return asdict(estimate) | {"sd": sd, "lowest": float(each.min()), "each": each.tolist()}
 
 
-def _show_returns(found: dict[str, Any]) -> None:
+def _show_returns(found: dict[str, Any], of_family: str) -> None:
     from gtn_hpc.meta.returns import ARMS
 
+    policies = f"{found['policies']} never-seen policies{of_family}"
     for horizon, arms in found[RETURNS].items():
         console.table(
-            f"Return of {found['policies']} never-seen policies, {found['episodes']} episodes of {horizon} steps each",
+            f"Return of {policies}, {found['episodes']} episodes of {horizon} steps each",
             ("", "mean", "sd", "lowest", "95 % interval"),
             [(ARMS[arm], *_return_numbers(side)) for arm, side in arms.items()],
         )
@@ -91,10 +93,10 @@ def _side(accuracies: Any) -> dict[str, Any]:
     return asdict(mean(last)) | {"sd": sd, "after_step": accuracies.mean(axis=0).tolist()}
 
 
-def _show_accuracies(found: dict[str, Any]) -> None:
+def _show_accuracies(found: dict[str, Any], of_family: str) -> None:
     """The table of learners, and the mean accuracy after each step."""
     real = found.get("real_data")
-    title = f"Accuracy in % of {found['learners']} never-seen learners on the {found['split']} split"
+    title = f"Accuracy in % of {found['learners']} never-seen learners{of_family} on the {found['split']} split"
     rows = [("the teacher", *_numbers(found["teacher"]))]
     if real:
         rows += [("real data", *_numbers(real)), ("difference, paired by learner", *_numbers(found["difference"]))]

@@ -20,6 +20,7 @@ OPERATIONAL = frozenset(
         "search.certificate.policy",
         "search.certificate.floor",
         "search.certificate.controls",
+        "search.certificate.score_at",
         "search.chaos",
         "final.top_k",
         "final.checkpoint_every",

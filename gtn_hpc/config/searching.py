@@ -95,6 +95,9 @@ class Certificate(Section):
     fraction: float = Field(0.25, ge=0, le=1, description="share of architectures also trained on real data (0: none)")
     minimum: int = Field(8, ge=0, description="at least this many of them (as far as there are so many)")
     steps: int = Field(1200, ge=1, description="real-data steps of the truth (batch and rate of final.recipe)")
+    score_at: tuple[Positive, ...] = Field(
+        (), description="further steps of the truth after which accuracy is measured: how soon real data rank as well"
+    )
     strata: int = Field(4, ge=1, description="strata over the estimate from which they are drawn evenly")
     every: int = Field(
         25, ge=1, description="architectures after whose scores a part of the sample is drawn and trained"

@@ -25,6 +25,8 @@ SLURM = (
 )
 """What is kept of a Slurm job; never the whole environment, which may hold credentials."""
 
+GPUS = Path("/proc/driver/nvidia/gpus")
+
 PACKAGES = (
     "torch",
     "torchvision",
@@ -66,6 +68,13 @@ def _processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
+def _gpus() -> list[str]:
+    """Models of this host's NVIDIA GPUs, by its driver; those that a job may not use among them."""
+    told = [path.read_text() for path in sorted(GPUS.glob("*/information"))] if GPUS.is_dir() else []
+    lines = [line for text in told for line in text.splitlines() if line.startswith("Model:")]
+    return [line.split(":", 1)[1].strip() for line in lines]
+
+
 @functools.cache
 def _static() -> dict[str, Any]:
     from gtn_hpc import __version__
@@ -77,6 +86,7 @@ def _static() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
+        "gpus": _gpus(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "host": platform.node(),
         "packages": {name: _version(name) for name in PACKAGES},

@@ -48,6 +48,10 @@ class RunDirectory:
         return self.path / "curriculum.h5"
 
     @property
+    def evaluations(self) -> Path:
+        return self.path / "evaluations"
+
+    @property
     def journal(self) -> Path:
         return self.path / "journal"
 

@@ -15,7 +15,7 @@ from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import ImageSet, Splits
 from gtn_hpc.inner.engine import Episode
 from gtn_hpc.inner.step import Learner
-from gtn_hpc.meta.replica import fresh_learner
+from gtn_hpc.meta.replica import drawn, fresh_learner
 from gtn_hpc.models.norm import use_running_statistics
 from gtn_hpc.training.run import Progress, train
 from gtn_hpc.training.streams import RealBatches, constant
@@ -36,11 +36,13 @@ class Control:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Accuracies of fresh learners on `split`, taught by the curriculum and, if asked for, on real data."""
+    """Accuracies of fresh learners on `split`, taught by the curriculum and, if asked for, on real data; `families`
+    names the network family of each, where it is known."""
 
     split: str
     teacher: Accuracies
     control: Control | None
+    families: tuple[str, ...] = ()
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -58,7 +60,8 @@ def evaluate_teacher(
     images = splits.test if split == "test" else splits.validation
     taught = np.array([_taught(config, frozen, splits, images, index) for index in range(learners)])
     control = _control(config, frozen, splits, images, learners) if real_data else None
-    return Evaluation(split, taught, control)
+    families = tuple(drawn(config, "evaluate", index).section.family for index in range(learners))
+    return Evaluation(split, taught, control, families)
 
 
 def final_accuracies(config: Config, frozen: Frozen, splits: Splits, *, learners: int) -> NDArray[np.float64]:

@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 @dataclass(frozen=True)
 class Iterated:
-    """One meta-iteration done: mean real loss over replicas, norm of the meta-gradient, outer rate, seconds."""
+    """One meta-iteration done: mean real loss over replicas, norm of the meta-gradient, outer rate, seconds of each of
+    the `ranks` that worked on it."""
 
     iteration: int
     iterations: int
@@ -16,6 +17,7 @@ class Iterated:
     lr: float
     steps: int
     seconds: float
+    ranks: int = 1
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,20 @@
 """From a frozen teacher to a curriculum file that explains itself, and back to how good it was."""
 
+import json
 from pathlib import Path
 
 from gtn_hpc import storage
 from gtn_hpc.config import Config, dump
+from gtn_hpc.core.records import digest as digest_of
+from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import Splits
 from gtn_hpc.meta.evaluation import Control, Evaluation
-from gtn_hpc.storage import Column
+from gtn_hpc.storage import Column, Schema
+
+JUDGEMENT = Schema("judgement", 1)
+"""Kind of the files in a run's `evaluations/`."""
 
 
 def export(
@@ -27,9 +33,10 @@ def export(
     file.write(path, frozen, description, config=dump(config), dtype=dtype, evaluation=columns, attributes=attributes)
 
 
-def read_evaluation(path: Path) -> Evaluation | None:
-    """What `export` wrote about the accuracy of the curriculum at `path`; None where it was not measured."""
-    with storage.open_file(path, file.SCHEMA) as opened:
+def read_evaluation(path: Path, schema: Schema = file.SCHEMA) -> Evaluation | None:
+    """What `export` wrote about the accuracy of the curriculum at `path`, None where it was not measured; or, of a file
+    of the schema `JUDGEMENT`, what `record` wrote."""
+    with storage.open_file(path, schema) as opened:
         if "evaluation" not in opened.groups:
             return None
         columns, attributes = opened.read("evaluation"), opened.attributes
@@ -41,13 +48,30 @@ def read_evaluation(path: Path) -> Evaluation | None:
             statistics=str(attributes["control_statistics"]),
             accuracy=columns["real_data"],
         )
-    return Evaluation(str(attributes["evaluation_split"]), columns["teacher"], control)
+    families = tuple(columns.get("family", ()))
+    return Evaluation(str(attributes["evaluation_split"]), columns["teacher"], control, families)
+
+
+def record(run: RunDirectory, config: Config, digest: str, evaluation: Evaluation) -> Path:
+    """Keeps an evaluation of the run's curriculum `digest` by the learners of `config`; returns the file.
+
+    One file a split and mixture of learners in `evaluations/`: a new evaluation takes the place of the one before.
+    """
+    judges = [section.model_dump(mode="json") for section in config.learners]
+    families = "+".join(dict.fromkeys(section.family for section in config.learners))
+    path = run.evaluations / f"{evaluation.split}-{families}-{digest_of(judges)[:8]}.h5"
+    columns, attributes = _told(evaluation)
+    told = attributes | {"curriculum": digest, "judges": json.dumps(judges)}
+    storage.write(path, {"evaluation": columns}, told, schema=JUDGEMENT, config=dump(config))
+    return path
 
 
 def _told(evaluation: Evaluation) -> tuple[dict[str, Column], dict[str, str | float | int]]:
     dims = ("learner", "inner_step")
     told = f"accuracy on the {evaluation.split} split after each inner step"
     columns = {"teacher": Column(evaluation.teacher, "1", f"{told}, taught by this curriculum", dims)}
+    if evaluation.families:
+        columns["family"] = Column(list(evaluation.families), "", "network family of the learner", dims[:1])
     attributes: dict[str, str | float | int] = {
         "evaluation_split": evaluation.split,
         "accuracy_mean": float(evaluation.teacher[:, -1].mean()),

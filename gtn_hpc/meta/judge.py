@@ -1,12 +1,15 @@
 """Judging a curriculum file, ours or anybody's, and writing it anew."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import torch
 
 from gtn_hpc.config import Config, parse
-from gtn_hpc.config.teaching import Inner
-from gtn_hpc.core.errors import UsageError
+from gtn_hpc.config.teaching import Inner, Learner
+from gtn_hpc.core.errors import UsageError, nearest
 from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.file import CurriculumFile
 from gtn_hpc.curriculum.frozen import Frozen
@@ -44,6 +47,20 @@ def judge(
     return evaluate_teacher(config, frozen, splits, learners=learners, split=split, real_data=real_data)
 
 
+def of_families(config: Config, families: Sequence[str]) -> Iterator[tuple[str, Config]]:
+    """For each family `config` with learners of that family alone: as it has them, or of the default widths.
+
+    Raises:
+        UsageError: there is no such family.
+    """
+    known = get_args(Learner.model_fields["family"].annotation)
+    for family in dict.fromkeys(families):
+        if family not in known:
+            raise UsageError(f"There is no family of learners '{family}'.", remedy=nearest(family, known))
+        own = tuple(section for section in config.learners if section.family == family)
+        yield family, config.model_copy(update={"learners": own or (Learner(family=family),)})
+
+
 def reencode(taught: CurriculumFile, path: Path, dtype: str, device: torch.device) -> None:
     """Writes the curriculum to `path` with images of `dtype`; the accuracy stored is that of the rounded images.
 
@@ -68,7 +85,7 @@ def reencode(taught: CurriculumFile, path: Path, dtype: str, device: torch.devic
             split=before.split,
             real_data=False,
         )
-        after = Evaluation(found.split, found.teacher, before.control)
+        after = replace(found, control=before.control)
     export(path, config, splits, rounded, after, dtype)
 
 

@@ -8,17 +8,16 @@ import torch
 
 from gtn_hpc.cluster.communicator import Communicator, all_finite
 from gtn_hpc.cluster.reduction import REDUCTIONS, ByStep
-from gtn_hpc.core.streams import derive, numpy_rng
+from gtn_hpc.core.streams import derive
 from gtn_hpc.inner.engine import Engine
 from gtn_hpc.inner.optimisers import Tensors
 from gtn_hpc.meta.events import Iterated, Observer, Refused, Suspect, WentBack
 from gtn_hpc.meta.outer import Outer
 from gtn_hpc.meta.place import Place
-from gtn_hpc.meta.replica import length, stream
+from gtn_hpc.meta.replica import drawn, length, stream
 from gtn_hpc.meta.resuming import Checkpoints
 from gtn_hpc.meta.room import AnyRoom
 from gtn_hpc.meta.setup import make_task
-from gtn_hpc.models.learners import draw_learner
 
 LOSS, STOP = "the real loss", "the wish to stop"
 """What is averaged beside the gradient's tensors. A NaN anywhere is a NaN in the mean, which all ranks have alike: so
@@ -96,7 +95,7 @@ class Loop:
     def _suspect(self, place: Place, replica: int) -> Suspect:
         config = self.room.config
         name = stream("learner", place.generation)
-        spec = draw_learner(config.learners, numpy_rng(config.run.seed, f"{name}/widths", place.done, replica))
+        spec = drawn(config, name, place.done, replica)
         seed = derive(config.run.seed, f"{name}/parameters", place.done, replica)
         return Suspect(self.communicator.rank, replica, spec.section.family, spec.widths, seed)
 
@@ -110,6 +109,7 @@ class Loop:
             lr=self.outer.lr(iteration),
             steps=length(config, iteration),
             seconds=seconds,
+            ranks=self.communicator.world,
         )
 
 

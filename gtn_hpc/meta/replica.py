@@ -12,7 +12,7 @@ from gtn_hpc.core.streams import derive, numpy_rng, torch_generator
 from gtn_hpc.inner.optimisers import make_optimiser
 from gtn_hpc.inner.step import Learner
 from gtn_hpc.models.layers import initialise
-from gtn_hpc.models.learners import build_learner, draw_learner
+from gtn_hpc.models.learners import LearnerSpec, build_learner, draw_learner
 from gtn_hpc.models.precision import PRECISIONS
 
 
@@ -20,15 +20,19 @@ def fresh_learner(
     config: Config, shape: ImageShape, classes: int, stream: str, *indices: int, device: torch.device
 ) -> Learner:
     """A learner of the mixture with new widths and new initial parameters, a function of seed, stream and indices."""
-    sections: Sequence[LearnerSection] = config.learners
-    seed = config.run.seed
-    spec = draw_learner(sections, numpy_rng(seed, f"{stream}/widths", *indices))
+    seed, spec = config.run.seed, drawn(config, stream, *indices)
     precision = PRECISIONS[config.run.precision]
     module: nn.Module = build_learner(spec, shape, classes).to(precision.dtype)
     initialise(module, torch_generator(seed, f"{stream}/parameters", *indices))
     return Learner(
         module.to(device), make_optimiser(config.inner), derive(seed, f"{stream}/dropout", *indices), precision.autocast
     )
+
+
+def drawn(config: Config, stream: str, *indices: int) -> LearnerSpec:
+    """Family and widths of that learner."""
+    sections: Sequence[LearnerSection] = config.learners
+    return draw_learner(sections, numpy_rng(config.run.seed, f"{stream}/widths", *indices))
 
 
 def stream(name: str, generation: int) -> str:

@@ -19,11 +19,12 @@ from gtn_hpc.scores import ScoreTables
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """A conclusion: the table, its picture, and what else there is to know of it (JSON-able)."""
+    """A conclusion: the table, its picture, what else there is to know of it (JSON-able), and what it says in words."""
 
     table: pd.DataFrame
     chart: Chart
     facts: Mapping[str, Any]
+    words: Sequence[str] = ()
 
 
 def parser(description: str, inputs: str = "scores.h5 files, or run directories") -> argparse.ArgumentParser:
@@ -42,6 +43,7 @@ def run(options: argparse.ArgumentParser, find: Callable[[argparse.Namespace], F
         if finding.table.empty:
             raise StorageError("The files hold nothing to show.", remedy="Run the stage first that would write it.")
         print(finding.table.to_string(index=False))
+        print(*finding.words, sep="\n", end="\n" if finding.words else "")
         if chosen.output:
             _write(finding, chosen)
     except GtnError as error:
@@ -55,6 +57,7 @@ def _write(finding: Finding, chosen: argparse.Namespace) -> None:
         "made_by": f"gtn_hpc {__version__}",
         "options": {name: _plain(value) for name, value in vars(chosen).items()},
         "facts": _plain(dict(finding.facts)),
+        "words": list(finding.words),
         "rows": [_plain(row) for row in finding.table.to_dict("records")],
     }
     try:

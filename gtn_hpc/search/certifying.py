@@ -12,7 +12,7 @@ from gtn_hpc.search.backlog import Backlog
 from gtn_hpc.search.certificate import Certificate, certify
 from gtn_hpc.search.sample import Sample
 from gtn_hpc.search.study import Study
-from gtn_hpc.training.estimates import architectures_of
+from gtn_hpc.training.estimates import architectures_of, plain_seconds
 from gtn_hpc.training.request import Identity, Request, Source
 
 INTERIM = 1000
@@ -46,8 +46,8 @@ class Certifying:
         self._architectures: dict[str, Architecture] = architectures_of(before)
         self._estimates: dict[tuple[str, int], float] = {}
         self._known: dict[str, float] = {row.key: row.val_accuracy for row in before.certificates}
-        self._truth_seconds = [row.seconds for row in before.certificates if row.source == "truth"]
-        self._score_seconds = [score.seconds for score in before.scores]
+        self._truth_seconds = [plain_seconds(row) for row in before.certificates if row.source == "truth"]
+        self._score_seconds = [plain_seconds(score) for score in before.scores]
         self._seconds_steps = {row.steps for row in before.certificates if row.source == "real_seconds"}
         self._pending: dict[str, Request] = {}
         self._study: Study | None = None
@@ -112,13 +112,13 @@ class Certifying:
         request = self._pending.pop(score.key, None)
         if request is None:
             self._scoring -= 1
-            self._score_seconds.append(score.seconds)
+            self._score_seconds.append(plain_seconds(score))
             self._study.tell(score)
             return
         self._backlog.learn(score)
         self._known[score.key] = score.val_accuracy
         if request.source == "real":
-            self._truth_seconds.append(score.seconds)
+            self._truth_seconds.append(plain_seconds(score))
             self._publish()
 
     def _advance(self) -> None:

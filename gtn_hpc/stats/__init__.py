@@ -4,9 +4,11 @@ from gtn_hpc.stats.correlation import kendall, spearman, spearman_difference
 from gtn_hpc.stats.estimate import Estimate
 from gtn_hpc.stats.means import mean, paired_difference, signed_rank
 from gtn_hpc.stats.rates import rate
+from gtn_hpc.stats.sweeps import Sweep, spearman_sweep
 
 __all__ = [
     "Estimate",
+    "Sweep",
     "kendall",
     "mean",
     "paired_difference",
@@ -14,4 +16,5 @@ __all__ = [
     "signed_rank",
     "spearman",
     "spearman_difference",
+    "spearman_sweep",
 ]

@@ -29,11 +29,11 @@ def spearman(
     three points have no value: the note says so. Cost: 10,000 resamples of 1,000 points in about a second.
     """
     first, second, told = _points(estimate, truth, top)
-    if why := _undefined(first, second):
+    if why := undefined(first, second):
         return nothing(len(first), notes(told, why), level)
     value = float(scipy.stats.spearmanr(first, second).statistic)
     low, high, lost = interval(
-        _spearman_of_counts(first, second), len(first), value,
+        spearman_of_counts(first, second), len(first), value,
         rng=rng, resamples=resamples, level=level, method=method,
     )  # fmt: skip
     return Estimate(value, low, high, len(first), notes(told, _ties(first, second), lost), level)
@@ -55,7 +55,7 @@ def kendall(
     7 bytes a pair of points.
     """
     first, second, told = _points(estimate, truth, top)
-    if why := _undefined(first, second):
+    if why := undefined(first, second):
         return nothing(len(first), notes(told, why), level)
     value = float(scipy.stats.kendalltau(first, second).statistic)
     low, high, lost = interval(
@@ -77,10 +77,10 @@ def spearman_difference(
 ) -> Estimate:
     """How much better `first` ranks the truth than `second`: the difference of their rho, on the same resamples."""
     (ours, theirs, real), told = finite(first, second, truth)
-    if why := _undefined(ours, real) or _undefined(theirs, real):
+    if why := undefined(ours, real) or undefined(theirs, real):
         return nothing(len(real), notes(told, why), level)
     value = float(scipy.stats.spearmanr(ours, real).statistic - scipy.stats.spearmanr(theirs, real).statistic)
-    one, other = _spearman_of_counts(ours, real), _spearman_of_counts(theirs, real)
+    one, other = spearman_of_counts(ours, real), spearman_of_counts(theirs, real)
     low, high, lost = interval(
         lambda counts: one(counts) - other(counts), len(real), value,
         rng=rng, resamples=resamples, level=level, method=method,
@@ -98,7 +98,8 @@ def _points(estimate: ArrayLike, truth: ArrayLike, top: float | None) -> tuple[A
     return first[best], second[best], told
 
 
-def _undefined(first: Array, second: Array) -> str:
+def undefined(first: Array, second: Array) -> str:
+    """Why points have no rank correlation; '' where they have one."""
     if len(first) < FEWEST:
         return f"{len(first)} points are too few to rank"
     if np.ptp(first) == 0:
@@ -136,7 +137,8 @@ def _ranks(sample: Array) -> Callable[[Array], Array]:
     return ranks
 
 
-def _spearman_of_counts(first: Array, second: Array) -> Statistic:
+def spearman_of_counts(first: Array, second: Array) -> Statistic:
+    """Spearman's rho of each resample; NaN where a sample is constant in it."""
     ranks_of_first, ranks_of_second = _ranks(first), _ranks(second)
 
     def rho(counts: Array) -> Array:

@@ -26,6 +26,11 @@ def _counts(n: int, resamples: int, rng: np.random.Generator) -> Iterator[Array]
         yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
 
 
+def resampled(statistic: Statistic, n: int, rng: np.random.Generator, resamples: int) -> Array:
+    """The statistic of each resample [resamples, ...]. Cost: resamples x n numbers, a bounded piece at a time."""
+    return np.concatenate([statistic(counts) for counts in _counts(n, resamples, rng)])
+
+
 def interval(
     statistic: Statistic,
     n: int,
@@ -37,7 +42,7 @@ def interval(
     method: Method,
 ) -> tuple[float, float, str]:
     """Low, high, and a note where resamples had no value (all points equal). Cost: resamples x n numbers."""
-    values = np.concatenate([statistic(counts) for counts in _counts(n, resamples, rng)])
+    values = resampled(statistic, n, rng, resamples)
     defined = values[np.isfinite(values)]
     if not len(defined):
         return np.nan, np.nan, "no resample had a value"

@@ -7,6 +7,7 @@ import numpy as np
 
 from gtn_hpc.core.records import Architecture, Score
 from gtn_hpc.scores.replay import Journals
+from gtn_hpc.scores.rows import CertificateRow
 
 
 def estimates(scores: Iterable[Score]) -> dict[str, float]:
@@ -25,6 +26,11 @@ def estimates(scores: Iterable[Score]) -> dict[str, float]:
         for arch, replicas in sorted(found.items())
         if all(row.status == "ok" for row in replicas)
     }
+
+
+def plain_seconds(row: Score | CertificateRow) -> float:
+    """Seconds of the evaluation with one measurement, at its end."""
+    return row.seconds - row.extra.get("curve_seconds", 0.0)
 
 
 def ranked(found: dict[str, float]) -> list[str]:

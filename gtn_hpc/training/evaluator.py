@@ -101,7 +101,8 @@ class Evaluator:
         """One row. Whatever happens inside the training is a status of the row, never an exception.
 
         Where memory ends it is tried once more, then with smaller chunks. Cost: `fidelity` training steps and a pass
-        over the validation split after each step of `search.score_at`.
+        over the validation split after each step of `search.score_at` (of a truth also `search.certificate.score_at`);
+        what passes before the last took is the row's `curve_seconds`.
         """
         room, started = self.room, time.perf_counter()
         with peak_memory(room.device) as peak:
@@ -136,15 +137,22 @@ class Evaluator:
         self.before()
         learner = self._learner(request)
         episode = self._episode(request)
-        extra = self._proxies(learner, episode)
-        at = {step for step in self.config.search.score_at if step < request.fidelity} | {request.fidelity}
-        progress = self._run(learner, episode, request, at)
+        extra = dict(self._proxies(learner, episode))
+        progress = self._run(learner, episode, request, self._points(request))
+        if progress.measuring:
+            extra["curve_seconds"] = progress.measuring
         self._keep(request, progress)
         curve = {step: found.accuracy for step, found in sorted(progress.curve.items())}
         last = progress.curve[request.fidelity]
         if last.loss > DIVERGED:
             return Verdict("diverged", curve=curve, extra=extra, detail=f"validation loss {last.loss:g}")
         return Verdict("ok", last, curve, extra)
+
+    def _points(self, request: Request) -> set[int]:
+        """Numbers of steps after which accuracy is measured; the end is always one."""
+        section = self.config.search
+        asked = {*section.score_at, *(section.certificate.score_at if request.source == "real" else ())}
+        return {step for step in asked if step < request.fidelity} | {request.fidelity}
 
     def _run(self, learner: Learner, episode: Episode, request: Request, at: Collection[int]) -> Progress:
         """From the saved state of a shorter training of this learner, where there is one."""

@@ -1,5 +1,6 @@
 """The training of one learner, without graphs: used to judge teachers, architectures and winners alike."""
 
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -24,11 +25,15 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Progress:
-    """A learner after `steps` inner steps, and what was measured on the way, by steps done."""
+    """A learner after `steps` inner steps, and what was measured on the way, by steps done.
+
+    `measuring`: the seconds that `train` has just spent on measurements before the end.
+    """
 
     steps: int
     state: LearnerState
     curve: Mapping[int, Measurement] = field(default_factory=dict)
+    measuring: float = 0.0
 
 
 def train(
@@ -50,12 +55,21 @@ def train(
     Raises:
         NonFiniteError: a measured loss is not finite.
     """
-    stepper, curve = begin(learner, progress.state), dict(progress.curve)
+    stepper, curve, measuring = begin(learner, progress.state), dict(progress.curve), 0.0
     for t in range(progress.steps, until):
         stepper.step(t, *_detached(episode, t))
         if t + 1 in at:
+            began = _now(images)
             curve[t + 1] = measure(learner, stepper.state(), images, chunk)
-    return Progress(max(until, progress.steps), stepper.state(), curve)
+            measuring += time.perf_counter() - began if t + 1 < until else 0.0
+    return Progress(max(until, progress.steps), stepper.state(), curve, measuring)
+
+
+def _now(images: ImageSet) -> float:
+    """Once a GPU has done what it was given so far."""
+    if images.images.device.type == "cuda":
+        torch.cuda.synchronize(images.images.device)
+    return time.perf_counter()
 
 
 @torch.no_grad()

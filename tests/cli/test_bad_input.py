@@ -73,6 +73,7 @@ def test_a_wrong_configuration_file(tmp_path, command, text, words):
         (["final", "small.yaml", "final.top_k=0"], ["final.top_k", "0"]),
         (["evaluate", "small", "--learners", "-3"], ["--learners"]),
         (["evaluate", "small", "--split", "train"], ["--split", "train"]),
+        (["evaluate", "small", "--family", "liner"], ["no family of learners 'liner'", "'linear'"]),
         (["trian", "small.yaml"], ["No such command 'trian'", "train"]),
         (["train"], ["Missing argument 'CONFIG'", "gtn train --help"]),
         (["train", "small.yaml", "--iterations"], ["No such option", "--iterations"]),

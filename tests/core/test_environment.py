@@ -32,6 +32,16 @@ def test_modules_and_the_batch_script_are_recorded(monkeypatch):
     assert environment.describe()["modules"] == []
 
 
+def test_gpus_are_named_by_their_driver(monkeypatch, tmp_path):
+    for number, text in enumerate(["Model: \t\t NVIDIA H100 80GB HBM3\nIRQ:   \t 27\n", "IRQ: 5\n"]):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "information").write_text(text)
+    monkeypatch.setattr(environment, "GPUS", tmp_path)
+    assert environment._gpus() == ["NVIDIA H100 80GB HBM3"]
+    monkeypatch.setattr(environment, "GPUS", tmp_path / "nowhere")
+    assert environment._gpus() == []
+
+
 def test_without_git_there_is_no_revision(launch):
     import sys
 

@@ -20,7 +20,7 @@ def test_paths_are_those_of_the_design(run):
     names = {getattr(run, name).name for name in properties if name != "name"}
     assert names == {
         "config.yaml", "environment.json", "state.json", "events", "checkpoints", "curriculum.h5",
-        "journal", "scores.h5", "tensorboard", "report.html", "slurm",
+        "evaluations", "journal", "scores.h5", "tensorboard", "report.html", "slurm",
     }  # fmt: skip
     assert os.listdir(run.path) == ["config.yaml"]
 

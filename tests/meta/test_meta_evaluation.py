@@ -6,11 +6,13 @@ import torch
 from tiny import alone, tiny
 
 from gtn_hpc import storage
+from gtn_hpc.config import parse
 from gtn_hpc.core.errors import DataError, UsageError
 from gtn_hpc.curriculum import file
 from gtn_hpc.meta.evaluation import evaluate_teacher, final_accuracies
-from gtn_hpc.meta.export import read_evaluation
-from gtn_hpc.meta.judge import config_of, judge, reencode
+from gtn_hpc.meta.export import JUDGEMENT, read_evaluation, record
+from gtn_hpc.meta.judge import config_of, judge, of_families, reencode
+from gtn_hpc.meta.replica import drawn
 from gtn_hpc.meta.setup import prepare
 from gtn_hpc.meta.stage import train
 
@@ -52,6 +54,42 @@ def test_the_file_gives_back_what_was_measured(taught):
         taught.evaluation.control.lr,
         taught.evaluation.control.statistics,
     )
+
+
+def test_the_family_of_each_learner_is_told(taught):
+    assert taught.evaluation.families == read_evaluation(taught.run.curriculum).families == ("conv2-fc",) * 3
+    mixed = tiny(taught.run.path.parent, "learners=[{family: linear, widths: [4, 4]}, {family: conv2-fc}]")
+    families = [drawn(mixed, "evaluate", index).section.family for index in range(12)]
+    assert set(families) == {"linear", "conv2-fc"}
+
+
+def test_judges_of_a_family_are_as_the_configuration_has_them(taught):
+    config = config_of(file.read(taught.run.curriculum))
+    found = dict(of_families(config, ["conv2-fc", "linear", "conv2-fc"]))
+    assert list(found) == ["conv2-fc", "linear"]
+    assert found["conv2-fc"].learners == config.learners
+    assert [(section.family, section.widths) for section in found["linear"].learners] == [("linear", "random")]
+    with pytest.raises(UsageError, match="Did you mean 'linear'"):
+        list(of_families(config, ["liner"]))
+
+
+def test_a_judgement_is_kept_once_for_a_split_and_its_judges(taught, found):
+    config = config_of(found)
+    ((_, linear),) = of_families(config, ["linear"])
+    linear = linear.model_copy(update={"learners": (linear.learners[0].model_copy(update={"widths": (4, 4)}),)})
+    judged = [judge(found, linear, CPU, learners=n, split="test", real_data=True) for n in (1, 2)]
+    paths = {record(taught.run, linear, found.digest, one) for one in judged}
+    paths.add(record(taught.run, config, found.digest, taught.evaluation))
+    assert len(paths) == len(list(taught.run.evaluations.iterdir())) == 2
+    path = min(paths)
+    assert path.name.startswith("test-linear-")
+    kept = read_evaluation(path, JUDGEMENT)
+    assert (kept.split, kept.families) == ("test", ("linear", "linear"))
+    np.testing.assert_array_equal(kept.teacher, judged[1].teacher)
+    np.testing.assert_array_equal(kept.control.accuracy, judged[1].control.accuracy)
+    with storage.open_file(path, JUDGEMENT) as opened:
+        assert opened.attributes["curriculum"] == found.digest
+        assert parse(opened.config).learners == linear.learners
 
 
 def test_judging_the_file_gives_the_same_accuracies(taught, found):

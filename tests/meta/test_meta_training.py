@@ -64,6 +64,7 @@ def test_what_observers_are_told(tmp_path):
     assert [event.iteration for event in steps] == [0, 1, 2, 3]
     assert all(math.isfinite(event.loss) and event.gradient_norm > 0 for event in steps)
     assert [event.iteration for event in seen if isinstance(event, Evaluated)] == [2, 4]
+    assert {event.ranks for event in steps} == {1}
     written = list(read_events(taught.run.events))
     assert [event["loss"] for event in written if event["kind"] == "iterated"] == [event.loss for event in steps]
     assert {"step-000002", "step-000004"} <= {path.name for path in taught.run.checkpoints.iterdir()}

@@ -1,5 +1,6 @@
 """One run with every stage done, and its page, made once."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -25,4 +26,5 @@ def torch_blocked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment in which `import torch` fails."""
     directory: Path = tmp_path_factory.mktemp("blocked")
     (directory / "torch.py").write_text("raise ImportError('torch is blocked')\n")
-    return {"PYTHONPATH": str(directory), "OMP_NUM_THREADS": "1"}
+    path = [str(directory), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"}

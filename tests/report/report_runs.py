@@ -33,6 +33,7 @@ class Sizes:
     failed: int = 3
     workers: int = 2
     replicas: int = 1
+    winners: int = 3
     space: str = "{name: nao_cell, cells: 1, filters: 8}"
 
 
@@ -115,7 +116,7 @@ def write_scores(run: RunDirectory, config: Config, sizes: Sizes) -> None:
             _truth(architectures[index], index, float(0.1 + quality[index] + 0.02 * rng.normal()), int(params[index]))
             for index in certified
         ])  # fmt: skip
-        winners = [architectures[index] for index in np.argsort(-quality)[:3]]
+        winners = [architectures[index] for index in np.argsort(-quality)[: sizes.winners]]
         journal.append([_final(arch, place) for place, arch in enumerate(winners)])
     fold(run)
 
@@ -136,8 +137,16 @@ def _truth(arch: Architecture, index: int, accuracy: float, params: int) -> Cert
     return CertificateRow(
         key=key(arch.digest, "truth", {}, 0, 1200), arch=arch.digest, source="truth", replica=0, steps=1200,
         val_accuracy=accuracy, val_loss=1 - accuracy, status="ok", seconds=9.0, params=params, flops=params * 60,
-        host="node1", job="local", time=BEGAN + 200 + 9 * index,
+        host="node1", job="local", time=BEGAN + 200 + 9 * index, curve=_curve(index, accuracy),
+        extra={"curve_seconds": 0.6},
     )  # fmt: skip
+
+
+def _curve(index: int, accuracy: float) -> dict[int, float]:
+    """What ends at `accuracy` and tells less of it the fewer steps there were."""
+    rng = numpy_rng(0, "learning", index)
+    before = {steps: accuracy - 0.3 / steps + 0.4 / steps * float(rng.normal()) for steps in (2, 8, 40)}
+    return before | {1200: accuracy}
 
 
 def _final(arch: Architecture, place: int) -> FinalRow:

@@ -16,6 +16,9 @@ SCRIPTS = sorted((Path(__file__).resolve().parents[2] / "analysis").glob("*.py")
 NAMES = [path.stem for path in SCRIPTS if path.stem != "policy_returns"]
 """Of those that show runs of image sets."""
 
+ARGUMENTS = {"step_equivalence": ["--truth", "certificate"]}
+"""What scripts are given beside a run in which every stage was done, and `-o`."""
+
 PROGRAM = """
 import contextlib, io, json, runpy, sys
 told = []
@@ -37,14 +40,20 @@ print(json.dumps(told))
 def analysed(launch, torch_blocked, finished, tmp_path_factory):
     """What each command line printed and returned, by name; files lie in `.directory`."""
     directory = tmp_path_factory.mktemp("analysed")
-    other = whole_run(directory, "other", Sizes(12, 6, 0))
-    commands = {name: [name, finished.path, "-o", directory / "out" / name] for name in NAMES}
+    other = whole_run(directory, "other", Sizes(12, 6, 0, winners=0))
+    out = directory / "out"
+    commands = {name: [name, finished.path, "-o", out / name, *ARGUMENTS.get(name, [])] for name in NAMES}
     commands |= {f"help {name}": [name, "--help"] for name in NAMES}
     commands["few"] = ["rank_correlation", finished.scores, "-o", directory / "few", "--resamples", "500"]
     commands["two"] = ["search_efficiency", finished.path, other.scores, "-o", directory / "two", "--by", "seconds"]
     commands["lost"] = ["pareto", directory / "nothing.h5"]
     commands["no fidelity"] = ["rank_correlation", finished.path, "--fidelity", "3"]
     commands["no cost"] = ["pareto", finished.path, "--cost", "money"]
+    commands["few winners"] = ["step_equivalence", finished.path]
+    commands["few truths"] = ["step_equivalence", other.path, "--truth", "certificate"]
+    commands["no winners"] = ["table1", finished.path, other.path]
+    commands["not judged"] = ["curriculum_arms", finished.path, "--split", "test"]
+    commands["no split"] = ["cross_architecture", finished.path, "--split", "train"]
     commands["by final"] = ["rank_correlation", finished.path, "--truth", "final", "-o", directory / "final"]
     lines = [[str(SCRIPTS[0].parent / f"{name}.py"), *map(str, rest)] for name, *rest in commands.values()]
     program, listed = directory / "program.py", directory / "commands.json"
@@ -98,9 +107,30 @@ def test_several_runs_keep_their_names(analysed):
     assert set(pd.read_csv(analysed[0] / "two.csv")["run"]) == {"digits", "other"}
 
 
-@pytest.mark.parametrize(("command", "code"), [("lost", 1), ("no fidelity", 1), ("no cost", 2)])
-def test_errors_are_short(analysed, command, code):
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("lost", 1, "no file"),
+        ("no fidelity", 1, "certificate"),
+        ("no cost", 2, "money"),
+        ("few winners", 1, "--top-k N. Or take the end of the learning curves as the truth: --truth certificate"),
+        ("few truths", 1, "6 architectures have"),
+        ("no winners", 1, "gtn final CONFIG"),
+        ("not judged", 1, "gtn evaluate RUN --split test"),
+        ("no split", 2, "train"),
+    ],
+)
+def test_errors_are_short(analysed, command, code, words):
     told = analysed[1][command]
     assert told["code"] == code
     assert "error: " in told["err"]
+    assert words in told["err"]
     assert "Traceback" not in told["err"]
+
+
+def test_what_was_found_is_said_in_words(analysed):
+    directory, told = analysed
+    for name in ("step_equivalence", "curriculum_arms", "cross_architecture", "table1"):
+        words = json.loads((directory / "out" / f"{name}.json").read_text())["words"]
+        assert words
+        assert told[name]["out"].endswith("\n".join(words) + "\n")

@@ -49,6 +49,8 @@ def test_the_tables_hold_every_replica_with_its_history(undisturbed: RunDirector
         assert set(tables.certificate.steps) == {6}
         curve = tables.curves[(tables.curves.table == "scores") & (tables.curves.key == tables.scores.key[0])]
         assert sorted(curve.step) == [1, 2, 3]
+        assert set(tables.curves[tables.curves.table == "certificate"].step) == {1, 2, 6}
+        assert (tables.certificate.curve_seconds < tables.certificate.seconds).all()
 
 
 def test_the_same_search_again_has_the_same_digest(undisturbed: RunDirectory, tmp_path: Path) -> None:

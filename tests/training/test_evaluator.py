@@ -16,6 +16,7 @@ from gtn_hpc.curriculum.file import Description, read, write
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import load
 from gtn_hpc.training.controls import control
+from gtn_hpc.training.estimates import plain_seconds
 from gtn_hpc.training.evaluator import Evaluator, Verdict
 from gtn_hpc.training.header import read_header
 from gtn_hpc.training.request import Request
@@ -99,6 +100,18 @@ def test_real_data_has_any_number_of_steps_and_its_own_keys(scored: Evaluator, a
     assert real.status == "ok"
     assert real.val_accuracy > scored.evaluate(Request(arch, 1)).val_accuracy
     assert scored.evaluate(Request(arch, 5, source="real")).key != scored.evaluate(Request(arch, 5)).key
+
+
+def test_a_truth_has_a_learning_curve_whose_time_is_told(tmp_path: Path, arch: Architecture) -> None:
+    scored = evaluator(tmp_path / "c.h5", "search.score_at=[]", "search.certificate.score_at=[2,4,9]")
+    real, taught = scored.evaluate(Request(arch, 6, source="real")), scored.evaluate(Request(arch, 5))
+    assert (sorted(real.curve), sorted(taught.curve)) == ([2, 4, 6], [5])
+    assert 0 < real.extra["curve_seconds"] < real.seconds
+    assert plain_seconds(real) == real.seconds - real.extra["curve_seconds"]
+    assert "curve_seconds" not in taught.extra
+    assert plain_seconds(taught) == taught.seconds
+    alone = evaluator(tmp_path / "d.h5", "search.score_at=[]").evaluate(Request(arch, 6, source="real"))
+    assert (alone.key, alone.val_loss, sorted(alone.curve)) == (real.key, real.val_loss, [6])
 
 
 def test_controls_are_trained_in_the_place_of_the_curriculum(scored: Evaluator, arch: Architecture) -> None:

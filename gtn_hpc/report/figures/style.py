@@ -23,10 +23,15 @@ PALETTE: Final = {
 
 WIDTH, HEIGHT = 640, 300
 
-Chart = alt.Chart | alt.LayerChart
+Chart = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart
 
 
-def styled(chart: Chart, title: str = "", height: int = HEIGHT) -> Chart:
+def together(chart: alt.HConcatChart | alt.VConcatChart) -> Chart:
+    """Charts beside or below each other, each of a size of its own, in our type and colours."""
+    return chart.configure(**{name: value for name, value in _config().items() if name != "autosize"})
+
+
+def styled(chart: alt.Chart | alt.LayerChart, title: str = "", height: int = HEIGHT) -> Chart:
     """The chart in our type and colours, as wide as its place."""
     named = chart.properties(title=title) if title else chart
     return named.properties(width="container", height=height).configure(**_config())
@@ -74,7 +79,8 @@ def dashes(frame: pd.DataFrame) -> alt.StrokeDash | alt.StrokeDashValue:
 
 def save(chart: Chart, stem: Path | str) -> tuple[Path, Path]:
     """Writes `<stem>.png` (two pixels a point) and `<stem>.svg`; needs no network and no browser."""
-    spec = chart.properties(width=WIDTH).configure_view(stroke=None).to_dict()
+    single = isinstance(chart, alt.Chart | alt.LayerChart)
+    spec = (chart.properties(width=WIDTH) if single else chart).configure_view(stroke=None).to_dict()
     spec["background"] = "white"
     svg = vl_convert.vegalite_to_svg(spec)
     paths = (Path(f"{stem}.png"), Path(f"{stem}.svg"))

@@ -21,22 +21,22 @@ def estimates(scores: pd.DataFrame, fidelity: int | None = None) -> pd.DataFrame
     architecture with a replica that did not end well has no estimate.
     """
     if scores.empty:
-        return _mean(scores, "estimate")
+        return averaged(scores, "estimate")
     level = scores["fidelity"].max() if fidelity is None else fidelity
-    return _mean(scores[scores["fidelity"] == level], "estimate")
+    return averaged(scores[scores["fidelity"] == level], "estimate")
 
 
 def truths(tables: ScoreTables, source: str = "certificate") -> "pd.Series[float]":
     """Mean validation accuracy on real data by architecture: at the certificate's most steps, or that of `final`."""
-    rows = _longest(tables.certificate, "truth") if source == "certificate" else tables.final
-    return _mean(rows, "truth")["truth"]
+    rows = longest(tables.certificate, "truth") if source == "certificate" else tables.final
+    return averaged(rows, "truth")["truth"]
 
 
 def controls(tables: ScoreTables) -> dict[str, "pd.Series[float]"]:
     """Other ways to rank architectures, by their name: those of the certificate, and zero-cost proxies."""
     rows = tables.certificate
     names = sorted(set(rows["source"]) - {"truth"})
-    found = {name.replace("_", " "): _mean(_longest(rows, name), name)[name] for name in names}
+    found = {name.replace("_", " "): averaged(longest(rows, name), name)[name] for name in names}
     extra = [name for name in tables.scores.columns if name in ("synflow", "jacobian_covariance")]
     proxies = tables.scores.groupby("arch")[extra].mean() if extra else pd.DataFrame()
     return found | {name.replace("_", " "): proxies[name].dropna() for name in extra}
@@ -58,13 +58,13 @@ def require(frame: pd.DataFrame, what: str, remedy: str) -> pd.DataFrame:
     return frame
 
 
-def _longest(certificate: pd.DataFrame, source: str) -> pd.DataFrame:
+def longest(certificate: pd.DataFrame, source: str) -> pd.DataFrame:
     """The rows of a source with the most steps."""
     rows = certificate[certificate["source"] == source]
     return rows[rows["steps"] == rows["steps"].max()]
 
 
-def _mean(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+def averaged(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """By architecture: the mean accuracy of its replicas, where all of them ended well."""
     failed = rows.loc[rows["status"] != "ok", "arch"].unique()
     whole = rows[~rows["arch"].isin(failed)]

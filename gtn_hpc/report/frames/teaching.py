@@ -10,7 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gtn_hpc import stats, storage
+from gtn_hpc.config import parse
 from gtn_hpc.core.errors import StorageError
+from gtn_hpc.core.events import read_events
+from gtn_hpc.scores import ScoreTables
 from gtn_hpc.stats import Estimate
 from gtn_hpc.storage import Schema
 
@@ -82,12 +85,31 @@ def advantage(lessons: Lessons) -> Estimate | None:
 def iterations(events: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Logged meta-iterations, those done twice once.
 
-    Columns: iteration (from 1), loss, gradient_norm, lr, steps, seconds.
+    Columns: iteration (from 1), loss, gradient_norm, lr, steps, seconds (of each rank), ranks.
     """
     rows = {event["iteration"] + 1: event for event in events if event["kind"] == "iterated"}
-    names = ["loss", "gradient_norm", "lr", "steps", "seconds"]
-    table = [{"iteration": number} | {name: event.get(name) for name in names} for number, event in rows.items()]
+    names = ["loss", "gradient_norm", "lr", "steps", "seconds", "ranks"]
+    blank = {"ranks": 1}  # older events name none
+    table = [
+        {"iteration": number} | {name: event.get(name, blank.get(name)) for name in names}
+        for number, event in rows.items()
+    ]
     return pd.DataFrame(table, columns=["iteration", *names]).sort_values("iteration", ignore_index=True)
+
+
+def meta_seconds(run: Path) -> float:
+    """Seconds of all ranks together that meta-training in this run directory took, from the iterations that were
+    logged to all of them; NaN where none was."""
+    path = run / "events" / "train.jsonl"
+    logged = iterations(read_events(path) if path.is_file() else ())
+    return float((logged["seconds"] * logged["ranks"]).mean() * logged["iteration"].max()) if len(logged) else np.nan
+
+
+def teacher_seconds(tables: ScoreTables) -> float:
+    """`meta_seconds` of the run that the scores belong to, or of the one that its curriculum came from."""
+    own = meta_seconds(tables.path.parent)
+    named = parse(tables.config).search.curriculum if tables.config.strip() else None
+    return meta_seconds(Path(named).parent) if np.isnan(own) and named else own
 
 
 def evaluations(events: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

@@ -1,0 +1,98 @@
+"""A way to rank that gets better with its cost, beside a fixed one: from which cost on it ranks as well."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gtn_hpc.stats.correlation import spearman_of_counts, undefined
+from gtn_hpc.stats.estimate import Array, Estimate, finite, notes, nothing
+from gtn_hpc.stats.resampling import Statistic, resampled
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Spearman's rho of the `reference` and of the `candidates`, one a cost, all with intervals from one set of
+    resamples; `meets` is the lowest cost at which a candidate ranks as well as the reference.
+
+    Between two costs the correlation is taken as a straight line over the logarithm of the cost. Where the cheapest
+    candidate ranks as well already, `meets` is its cost: it may be less. Where none does, `meets` is infinite. The same
+    holds for the ends of its interval; `at_once` and `never` are the shares of resamples in which it was so.
+    """
+
+    reference: Estimate
+    candidates: tuple[Estimate, ...]
+    meets: Estimate
+    at_once: float
+    never: float
+
+
+def spearman_sweep(
+    reference: ArrayLike,
+    candidates: Sequence[ArrayLike],
+    costs: Sequence[float],
+    truth: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    resamples: int = 10_000,
+    level: float = 0.95,
+) -> Sweep:
+    """The sweep over the points that all have; `costs` (positive, rising) are those of the `candidates`.
+
+    A candidate that ranks nothing (the same for all points) has no value and does not reach anything. Without a
+    reference or a truth that ranks there is none of the others either. Cost: as `spearman`, for each candidate.
+
+    Raises:
+        ValueError: costs do not rise, or are not as many as candidates.
+    """
+    if len(costs) != len(candidates) or not candidates or np.any(np.diff([0.0, *costs]) <= 0):
+        raise ValueError(f"{len(candidates)} candidates need as many costs that rise, not {list(costs)}.")
+    (real, first, *others), told = finite(truth, reference, *candidates)
+    if why := undefined(first, real):
+        none = nothing(len(real), notes(told, why), level)
+        return Sweep(none, (none,) * len(others), none, np.nan, np.nan)
+    rows = [first, *others]
+    values = np.array([_rho(row, real) for row in rows])
+    drawn = resampled(_all(rows, real), len(real), rng, resamples)
+    estimates = [_estimate(v, column, len(real), told, level) for v, column in zip(values, drawn.T, strict=True)]
+    met = _crossing(drawn, np.asarray(costs, dtype=np.float64))
+    low, high = np.quantile(met, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    value = float(_crossing(values[None], np.asarray(costs, dtype=np.float64))[0])
+    return Sweep(
+        estimates[0],
+        tuple(estimates[1:]),
+        Estimate(value, float(low), float(high), len(real), told, level),
+        at_once=float(np.mean(met <= costs[0])),
+        never=float(np.mean(np.isinf(met))),
+    )
+
+
+def _rho(row: Array, truth: Array) -> float:
+    return np.nan if undefined(row, truth) else float(spearman_of_counts(row, truth)(np.ones((1, len(row))))[0])
+
+
+def _all(rows: Sequence[Array], truth: Array) -> Statistic:
+    """Of counts to rho [resamples, rows]."""
+    statistics = [spearman_of_counts(row, truth) for row in rows]
+    return lambda counts: np.stack([statistic(counts) for statistic in statistics], axis=1)
+
+
+def _estimate(value: float, drawn: Array, n: int, told: str, level: float) -> Estimate:
+    if not np.isfinite(value):
+        return nothing(n, notes(told, "the same for all points: it ranks nothing"), level)
+    low, high = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(value, float(low), float(high), n, told, level)
+
+
+def _crossing(rho: Array, costs: Array) -> Array:
+    """From correlations [rows, 1 + costs], the reference first, to the cost at which it is first reached."""
+    ahead = np.nan_to_num(rho[:, 1:], nan=-np.inf) - np.nan_to_num(rho[:, :1], nan=np.inf)
+    reached = ahead >= 0
+    first = np.argmax(reached, axis=1)
+    before, rows = np.maximum(first - 1, 0), np.arange(len(rho))
+    over = ahead[rows, first]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.nan_to_num(over / (over - ahead[rows, before]))
+        between = costs[first] * (costs[before] / costs[first]) ** share
+    return np.where(reached.any(axis=1), np.where(first == 0, costs[0], between), np.inf)
