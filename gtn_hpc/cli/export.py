@@ -75,10 +75,8 @@ def _target(output: str, given: str | None, dtype: str, force: bool) -> tuple[Pa
     kind = format_of(output, given, ENDINGS)
     if dtype != "float32" and kind != "h5":
         raise UsageError(f"--dtype {dtype} is for .h5 alone.", remedy="Leave it out, or write FILE.h5.")
-    path = Path(output)
-    if not (kind == FOLDER and path.is_dir() and not any(path.iterdir())):
-        require_free([path], force=force and kind != FOLDER)
-    return path, kind
+    require_free([Path(output)], force=force and kind != FOLDER)
+    return Path(output), kind
 
 
 def _write(path: Path, output: Path, kind: str, dtype: str) -> None:

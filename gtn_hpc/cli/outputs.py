@@ -41,14 +41,13 @@ def _is_folder(output: str) -> bool:
 
 
 def require_free(paths: Iterable[Path], *, force: bool) -> None:
-    """Passes where no file is there, or may be replaced.
+    """Passes where nothing is there but empty folders, or files that may be replaced.
 
     Raises:
-        StorageError: one is there.
+        StorageError: something is there.
     """
     for path in paths:
-        if path.is_dir() or (path.exists() and not force):
-            raise StorageError(
-                f"{path} is there already.",
-                remedy="Name another place, or remove it" + (": it is a folder." if path.is_dir() else ", or --force."),
-            )
+        if path.is_dir() and any(path.iterdir()):
+            raise StorageError(f"{path} is there already, and not empty.", remedy="Name another folder.")
+        if path.is_file() and not force:
+            raise StorageError(f"{path} is there already.", remedy="Name another file, or replace it with --force.")

@@ -57,7 +57,10 @@ def export(
     ],
     table: Annotated[
         str | None,
-        typer.Option(help="Which table (default: scores; all that have rows, into a folder).", show_default=False),
+        typer.Option(
+            help="scores, architectures, final, ... (default: scores; into a folder, all that have rows).",
+            show_default=False,
+        ),
     ] = None,
     kind: Annotated[
         Literal["csv", "parquet"] | None,
@@ -82,11 +85,11 @@ def export(
     with scores.open(_folded(_named(source, root))) as tables:
         files = _files(tables, output, table, kind)
         require_free([path for path, _, made in files for path in exporting.paths(path, made)], force=force)
-        rows = {str(path): exporting.export(tables, name, path, made) for path, name, made in files}
+        rows = [(path, exporting.export(tables, name, path, made)) for path, name, made in files]
     if as_json:
-        console.emit({"files": [{"path": path, "rows": count} for path, count in rows.items()]})
-    for path, count in rows.items() if not as_json else ():
-        console.say(f"{path}: {count} rows")
+        console.emit({"files": [{"path": path, "rows": count} for path, count in rows]})
+    else:
+        console.say("\n".join(f"{path}: {count} rows" for path, count in rows))
 
 
 def _files(

@@ -131,5 +131,5 @@ def test_a_folder_with_something_in_it_is_left_alone(source: CurriculumFile, tmp
     (tmp_path / "out" / "notes.txt").unlink()
     artefacts.write_folder(source, tmp_path / "out")
     assert (tmp_path / "out" / "labels.csv").is_file()
-    with pytest.raises(StorageError, match="teacher.npz cannot be written"):
+    with pytest.raises(StorageError, match=r"teacher.npz cannot be written"):
         artefacts.write_npz(source, source.path / "teacher.npz")

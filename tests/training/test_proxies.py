@@ -44,7 +44,7 @@ def slope(function: object, values: torch.Tensor) -> Array:
 
 
 def covariance_by_differences(module: nn.Module, x: torch.Tensor) -> float:
-    """Mellor et al. 2020, first version, in NumPy: rows of the Jacobian by differences, their correlations' spectrum."""
+    """Mellor et al. 2020, first version, in NumPy: the Jacobian by differences, and its correlations' spectrum."""
     x, module = x.clone(), copy.deepcopy(module).train()
     jacobian = slope(lambda: module(x).sum(), x).reshape(len(x), -1)
     centred = jacobian - jacobian.mean(1, keepdims=True)
