@@ -133,7 +133,7 @@ def test_intervals_of_a_difference_cover_at_the_stated_rate():
 def test_mean_intervals_cover_at_the_stated_rate(method):
     draws = rng(8)
     samples = draws.normal(2.0, 1.0, size=(1000, 100))
-    found = [stats.mean(sample, level=LEVEL, method=method, rng=draws, resamples=400) for sample in samples]
+    found = [stats.mean(sample, level=LEVEL, method=method, rng=draws, resamples=1000) for sample in samples]
     assert_covered([holds(item, 2.0) for item in found])
 
 
