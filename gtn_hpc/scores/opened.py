@@ -25,7 +25,8 @@ BLOCK = 1 << 16
 
 
 class ScoreTables:
-    """An open file; each table is read on first use and kept. Units and descriptions are in `DataFrame.attrs`.
+    """An open file; each table is read on first use and kept. Units and descriptions, from the attributes of the file's
+    columns, are in `DataFrame.attrs`.
 
     It stays what it was when opened, while the run goes on and folds again.
     """
@@ -36,6 +37,7 @@ class ScoreTables:
         self.config = file.config
         self.environment = file.environment
         self.attributes = dict(file.attributes)
+        self._described_columns: dict[str, dict[str, tuple[str, str]]] = {}
 
     @functools.cached_property
     def scores(self) -> "pd.DataFrame":
@@ -84,10 +86,22 @@ class ScoreTables:
         values = self.raw(table, columns, rows)
         names = [*(name for name in TABLES[table].columns if name in values), *values]
         frame = pd.DataFrame({name: _series(values[name]) for name in dict.fromkeys(names)})
-        described = {name: DESCRIPTIONS.get(name, ("1", name)) for name in values}
-        frame.attrs["units"] = {name: unit for name, (unit, _) in described.items() if unit}
-        frame.attrs["descriptions"] = {name: text for name, (_, text) in described.items()}
+        described = self._described(table)
+        told = {name: described.get(name, DESCRIPTIONS.get(name, ("1", name))) for name in values}
+        frame.attrs["units"] = {name: unit for name, (unit, _) in told.items() if unit}
+        frame.attrs["descriptions"] = {name: text for name, (_, text) in told.items()}
         return frame
+
+    def _described(self, table: str) -> dict[str, tuple[str, str]]:
+        """Unit and description of the columns that say what they are in the file."""
+        if table not in self._described_columns:
+            stored = self._file.columns(table) if table in self._file.groups else {}
+            self._described_columns[table] = {
+                name: (told.get("units", ""), told["description"])
+                for name, told in stored.items()
+                if "description" in told
+            }
+        return self._described_columns[table]
 
     def raw(self, table: str, columns: Iterable[str] | None = None, rows: slice | None = None) -> Columns:
         """As `read`, but arrays by column, text as UTF-8 bytes of one width."""

@@ -48,7 +48,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Study:
-    """Sizes of the made-up study."""
+    """Sizes of the made-up study: rows of scores, architectures of them with a truth, architectures of the report."""
 
     rows: int
     certified: int

@@ -85,6 +85,19 @@ def test_a_column_costs_a_column_and_a_piece_a_piece(tmp_path, monkeypatch):
     assert of_piece < 0.6 * sum(values.nbytes for values in made.values())
 
 
+def test_units_and_descriptions_are_those_of_the_file(tmp_path):
+    columns = {name: Column(np.zeros(2) if kind is not str else ["a", "b"])
+               for name, kind in TABLES["scores"].columns.items()}  # fmt: skip
+    columns["seconds"] = Column(np.ones(2), "h", "hours, for once")
+    columns["energy"] = Column(np.ones(2), "J", "what it took")
+    storage.write(tmp_path / "other.h5", {"scores": columns}, schema=Schema("scores", 1))
+    with scores.open(tmp_path / "other.h5") as opened:
+        told = opened.scores.attrs
+    assert (told["units"]["seconds"], told["descriptions"]["seconds"]) == ("h", "hours, for once")
+    assert (told["units"]["energy"], told["descriptions"]["energy"]) == ("J", "what it took")
+    assert told["units"]["val_loss"] == "nat"
+
+
 def test_every_column_is_described():
     assert {name for table in TABLES.values() for name in table.columns} <= set(DESCRIPTIONS)
 
