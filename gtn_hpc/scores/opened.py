@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BLOCK = 1 << 16
-"""Rows of a piece where a table is read piece by piece; a multiple of the rows of every chunk."""
+"""Rows of a piece where a table is read piece by piece: several chunks of every column."""
 
 
 class ScoreTables:
