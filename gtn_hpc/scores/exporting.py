@@ -44,7 +44,7 @@ def export(tables: ScoreTables, table: str, path: Path, kind: Format) -> int:
     """Writes one table to `path`, whole or not at all, and returns its number of rows.
 
     Parquet carries provenance in its schema's metadata under `gtn_hpc`, and unit and description in each column's; CSV
-    has both in a JSON file beside it, of the same name. Cost: 5 s for a million scores, and memory for one piece.
+    has both in a JSON file beside it, of the same name. Cost: 10 s for a million scores, and memory for one piece.
 
     Raises:
         StorageError: the table has no rows, or the place cannot be written.

@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -90,20 +89,26 @@ def _truth(name: str, number: int, accuracy: float, params: int) -> CertificateR
     )  # fmt: skip
 
 
+METER = """
+import json, os, subprocess, sys, time
+load, began = os.getloadavg()[0], time.monotonic()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+seconds, busy = time.monotonic() - began, usage.ru_utime + usage.ru_stime
+print(json.dumps({"seconds": round(seconds, 2), "cpu_seconds": round(busy, 2),
+                  "peak_mib": round(usage.ru_maxrss / 1024), "load": round(load, 2)}))
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+"""Starts a program from a small process: the kernel counts into a child's peak what its parent held at the fork."""
+
+
 def measured(command: Sequence[str | Path]) -> Row:
     """Wall and processor seconds and peak resident MiB of a program, and the load when it began."""
-    load, began = os.getloadavg()[0], time.monotonic()
-    process = subprocess.Popen(list(map(str, command)), env=ENVIRON, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{process.args} ended with {process.returncode}")
-    return {
-        "seconds": round(time.monotonic() - began, 2),
-        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
-        "peak_mib": round(usage.ru_maxrss / 1024),
-        "load": round(load, 2),
-    }
+    done = subprocess.run([sys.executable, "-S", "-c", METER, *map(str, command)], env=ENVIRON, stdout=subprocess.PIPE)
+    if done.returncode:
+        sys.exit(f"{command} ended with {done.returncode}")
+    row: Row = json.loads(done.stdout)
+    return row
 
 
 def prepared(study: Study, scratch: Path) -> dict[str, tuple[list[str | Path], Path]]:
