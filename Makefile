@@ -10,7 +10,7 @@ STAMP := .venv/.installed
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test lint bench campaign-kills-train campaign-kills-search campaign-digests campaign-algorithms campaign-slurm campaign-study packages constraints clean
+.PHONY: help venv demo test lint bench campaign-kills-train campaign-kills-search campaign-digests campaign-algorithms campaign-large campaign-slurm campaign-study packages constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## +/\1\t/' | expand -t 24
@@ -52,6 +52,9 @@ campaign-digests: venv  ## one search started in every way there is: equal diges
 
 campaign-algorithms: venv  ## search algorithms against chance, over seeds: TABLE=nasbench201.csv.gz (minutes)
 	nice -n 10 $(BIN)/python tests/search/campaign_algorithms.py -o $(CAMPAIGN)-algorithms --table '$(TABLE)' --images docs/images
+
+campaign-large: venv  ## a million scores ranked and exported, the page of ten thousand architectures (ten minutes)
+	nice -n 10 $(BIN)/python tests/report/campaign_large.py -o $(CAMPAIGN)-large
 
 campaign-slurm: venv  ## a real Slurm: short limits, preemption, lost nodes; then again with accounting (half an hour)
 	@sh tests/packages.sh slurmdbd mariadb-server

@@ -2,58 +2,102 @@
 
 import shutil
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from gtn_hpc.cli import console
 from gtn_hpc.cli.failing import crashes_go_to
 from gtn_hpc.cli.options import RUNS, Json, Root, Run, curriculum_of
+from gtn_hpc.cli.outputs import FOLDER, Force, format_of, require_free
 from gtn_hpc.core.atomic import replacing
 from gtn_hpc.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from gtn_hpc.curriculum.file import CurriculumFile
+
+ENDINGS = {".h5": "h5", ".hdf5": "h5", ".npz": "npz"}
 
 
 def export(
     run: Run,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE.h5", help="File to write.", show_default=False)
+        str | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE|FOLDER", help="FILE.h5, FILE.npz or FOLDER/ to write.", show_default=False
+        ),
+    ] = None,
+    kind: Annotated[
+        Literal["h5", "npz", "folder"] | None,
+        typer.Option("--format", help="Where the name does not say it.", show_default=False),
     ] = None,
     dtype: Annotated[
         Literal["float32", "float16"],
-        typer.Option(help="Of the images; float16 halves the file, and its learners are judged anew."),
+        typer.Option(help="Of the images in .h5; float16 halves the file, and its learners are judged anew."),
     ] = "float32",
     digest: Annotated[bool, typer.Option("--digest", help="Print the digest of the curriculum's values.")] = False,
+    force: Force = False,
     root: Root = RUNS,
     as_json: Json = False,
 ) -> None:
-    """Copy a run's curriculum to a file of its own.
+    """Copy a run's curriculum to a file of its own, or write it for other programs.
+
+    .h5 can be the teacher of another search. .npz holds the same arrays for NumPy, exactly. A folder holds pictures by
+    class (PNG, 8 bits a channel), labels.csv with the soft labels, and about.json; values outside of 0..255 are cut,
+    and it is said how many.
 
     Example: gtn export digits -o teacher.h5 --dtype float16
+
+    Example: gtn export digits -o teacher.npz
+
+    Example: gtn export digits -o pictures/
     """
     if output is None and not digest:
         raise UsageError("Nothing to do: neither -o FILE.h5 nor --digest.", remedy="Example: gtn export RUN -o FILE.h5")
+    made = None if output is None else _target(output, kind, dtype, force)
     path = curriculum_of(run, root)
     with crashes_go_to(path.parent):
         from gtn_hpc.curriculum.file import read
 
         read(path)
-        if output is not None:
-            _write(path, output, dtype)
-        made = read(output or path)
+        if made is not None:
+            _write(path, *made, dtype)
+        written = path if made is None else made[0]
+        found = read(written if made and made[1] == "h5" else path).digest
     if as_json:
-        console.emit({"curriculum": made.path, "digest": made.digest})
+        console.emit({"curriculum": written, "digest": found})
     else:
-        console.say(made.digest if digest else f"Curriculum: {made.path}")
+        console.say(found if digest else f"Curriculum: {written}")
 
 
-def _write(path: Path, output: Path, dtype: str) -> None:
-    if dtype == "float32":
+def _target(output: str, given: str | None, dtype: str, force: bool) -> tuple[Path, str]:
+    """Place and format, where they may be written."""
+    kind = format_of(output, given, ENDINGS)
+    if dtype != "float32" and kind != "h5":
+        raise UsageError(f"--dtype {dtype} is for .h5 alone.", remedy="Leave it out, or write FILE.h5.")
+    require_free([Path(output)], force=force and kind != FOLDER)
+    return Path(output), kind
+
+
+def _write(path: Path, output: Path, kind: str, dtype: str) -> None:
+    if kind == "h5" and dtype == "float32":
         with replacing(output) as beside:
             shutil.copyfile(path, beside)
         return
-    from gtn_hpc.cluster.connect import connect
+    from gtn_hpc.curriculum import artefacts
     from gtn_hpc.curriculum.file import read
-    from gtn_hpc.meta.judge import config_of, reencode
 
     taught = read(path)
+    if kind == "h5":
+        _round(taught, output, dtype)
+    elif kind == "npz":
+        artefacts.write_npz(taught, output)
+    else:
+        artefacts.write_folder(taught, output)
+
+
+def _round(taught: "CurriculumFile", output: Path, dtype: str) -> None:
+    from gtn_hpc.cluster.connect import connect
+    from gtn_hpc.meta.judge import config_of, reencode
+
     reencode(taught, output, dtype, connect(config_of(taught).run.device).device)

@@ -3,15 +3,20 @@
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
 from gtn_hpc.cli import console
 from gtn_hpc.cli.options import RUNS, Json, Output, Root
+from gtn_hpc.cli.outputs import Force, format_of, names_folder, require_free
 from gtn_hpc.core.rundir import RunDirectory, find
 
-group = typer.Typer(help="Look at, check, compare, join and tidy scores.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from gtn_hpc.scores import ScoreTables
+    from gtn_hpc.scores.exporting import Format
+
+group = typer.Typer(help="Look at, check, compare, join, export and tidy scores.", no_args_is_help=True)
 
 Source = Annotated[str, typer.Argument(metavar="RUN|FILE.h5", help="A run, or a scores file.", show_default=False)]
 OneRun = Annotated[
@@ -39,6 +44,68 @@ def show(
     columns = [name for name in frame.columns if name not in _WIDE]
     rows = frame[columns].head(limit).itertuples(index=False)
     console.table(f"{min(limit, len(frame))} of {len(frame)} rows of {table}", columns, rows)
+
+
+@group.command()
+def export(
+    source: Source,
+    output: Annotated[
+        str,
+        typer.Option(
+            "-o", "--output", metavar="FILE|FOLDER", help="FILE.csv, FILE.parquet or FOLDER/.", show_default=False
+        ),
+    ],
+    table: Annotated[
+        str | None,
+        typer.Option(
+            help="scores, architectures, final, ... (default: scores; into a folder, all that have rows).",
+            show_default=False,
+        ),
+    ] = None,
+    kind: Annotated[
+        Literal["csv", "parquet"] | None,
+        typer.Option("--format", help="Of the files of a folder (default: parquet), or of FILE.", show_default=False),
+    ] = None,
+    force: Force = False,
+    root: Root = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Write tables for other programs, piece by piece: millions of rows take no more memory than thousands.
+
+    Parquet holds units, descriptions, digest, configuration and machine in its metadata; CSV has them in a JSON file of
+    the same name. A run's journals are folded first.
+
+    Example: gtn scores export digits -o scores.csv
+
+    Example: gtn scores export digits -o tables/ --format parquet
+    """
+    from gtn_hpc import scores
+    from gtn_hpc.scores import exporting
+
+    with scores.open(_folded(_named(source, root))) as tables:
+        files = _files(tables, output, table, kind)
+        require_free([path for path, _, made in files for path in exporting.paths(path, made)], force=force)
+        rows = [(path, exporting.export(tables, name, path, made)) for path, name, made in files]
+    if as_json:
+        console.emit({"files": [{"path": path, "rows": count} for path, count in rows]})
+    else:
+        console.say("\n".join(f"{path}: {count} rows" for path, count in rows))
+
+
+def _files(
+    tables: "ScoreTables", output: str, table: str | None, kind: "Format | None"
+) -> "list[tuple[Path, str, Format]]":
+    """Which file gets which table in which format."""
+    from gtn_hpc.scores import exporting
+
+    if table is not None:
+        _known(table)
+    if not names_folder(output):
+        by_name = cast("Format", format_of(output, kind, {".csv": "csv", ".parquet": "parquet"}))
+        return [(Path(output), table or "scores", by_name)]
+    wanted = [table] if table is not None else list(exporting.filled(tables)) or ["scores"]
+    made = kind or "parquet"
+    return [(Path(output) / f"{name}.{made}", name, made) for name in wanted]
 
 
 @group.command()
@@ -162,12 +229,17 @@ def _folded(source: RunDirectory | Path) -> Path:
 
 def _rows(path: Path, table: str) -> Any:
     from gtn_hpc import scores
+
+    _known(table)
+    with scores.open(path) as tables:
+        frame = tables.read(table)
+    best = [name for name in ("fidelity", "val_accuracy") if name in frame]
+    return frame.sort_values(best, ascending=False) if table == "scores" else frame
+
+
+def _known(table: str) -> None:
     from gtn_hpc.core.errors import UsageError, nearest
     from gtn_hpc.scores.schema import TABLES
 
     if table not in TABLES:
         raise UsageError(f"There is no table '{table}'.", remedy=nearest(table, TABLES))
-    with scores.open(path) as tables:
-        frame = tables.read(table)
-    best = [name for name in ("fidelity", "val_accuracy") if name in frame]
-    return frame.sort_values(best, ascending=False) if table == "scores" else frame

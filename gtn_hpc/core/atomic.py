@@ -1,7 +1,8 @@
-"""Files that are there whole or not at all: written beside, fsynced, renamed, directory fsynced."""
+"""Files and folders that are there whole or not at all: written beside, fsynced, renamed, directory fsynced."""
 
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,23 @@ def replacing(path: Path) -> Iterator[Path]:
         fsync_directory(path.parent)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """Yields a folder beside `path` to fill; on success it takes that name, on an error it goes and nothing is there.
+
+    Raises OSError where `path` is there and is not an empty folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    beside.mkdir()
+    try:
+        yield beside
+        os.rename(beside, path)
+        fsync_directory(path.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -28,6 +28,12 @@ DIMS = {
     "lr": ("step",),
     "momentum": ("step",),
 }
+MEANINGS = {
+    "x": "training images in units of the image set's standard deviation",
+    "y": "class probabilities",
+    "lr": "inner learning rate of each step",
+    "momentum": "inner momentum of each step",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,14 +84,8 @@ def write(
     """Writes the file whole or not at all; `dtype` float16 halves the images and rounds them."""
     lr, momentum = frozen.schedule.table()
     values = {"x": frozen.x.to(getattr(torch, dtype)), "y": frozen.y, "lr": lr, "momentum": momentum}
-    told = {
-        "x": ("training images in units of the image set's standard deviation", "1"),
-        "y": ("class probabilities", "1"),
-        "lr": ("inner learning rate of each step", "1"),
-        "momentum": ("inner momentum of each step", "1"),
-    }
     root = {
-        name: Column(_array(value, name), unit=told[name][1], description=told[name][0], dims=DIMS[name])
+        name: Column(_array(value, name), unit="1", description=MEANINGS[name], dims=DIMS[name])
         for name, value in values.items()
     }
     groups = {"/": root} | ({"evaluation": evaluation} if evaluation else {})

@@ -1,8 +1,9 @@
 """Pictures in any format that Pillow reads."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,3 +44,31 @@ def stacked(pictures: Iterable[tuple[Path | bytes, str]]) -> NDArray[np.uint8]:
     channels = max((pixels.shape[-1] for pixels in arrays), default=1)
     wide = [np.broadcast_to(pixels, (*pixels.shape[:2], channels)) for pixels in arrays]
     return np.stack(wide) if wide else np.empty((0, 0, 0, 1), np.uint8)
+
+
+def encode(pixels: NDArray[np.uint8], where: str) -> bytes:
+    """uint8 [H, W, C] as PNG, grey for C = 1 and RGB for C = 3.
+
+    Raises:
+        DataError: another number of channels.
+    """
+    if pixels.shape[-1] not in (1, 3):
+        raise DataError(
+            f"{where}: {pixels.shape[-1]} channels make no picture", remedy="Export it as .npz, which holds any number."
+        )
+    buffer = BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def shades(x: NDArray[Any], mean: Sequence[float], std: Sequence[float]) -> tuple[NDArray[np.uint8], float]:
+    """Normalised images [..., C, H, W] back to pixels [..., H, W, C], and the share of values that had to be cut.
+
+    `mean` and `std`, of each channel or of all, are fractions of full white, as in `image_set.Normalisation`. What was
+    learned knows no bounds: values outside of 0..255 are cut.
+    """
+    of_channel = (-1, 1, 1)
+    white = np.asarray(x, np.float64) * np.reshape(std, of_channel) + np.reshape(mean, of_channel)
+    levels = np.rint(255 * white)
+    kept = np.clip(levels, 0, 255)
+    return np.moveaxis(kept.astype(np.uint8), -3, -1), float((levels != kept).mean())

@@ -3,7 +3,7 @@
 import hashlib
 import heapq
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.rundir import RunDirectory
-from gtn_hpc.scores import files, folding, tables
+from gtn_hpc.scores import files, folding, opened, tables
 from gtn_hpc.scores.tables import Columns, Tables
 
 Source = RunDirectory | Path | str
@@ -51,14 +51,40 @@ def digest(source: Source) -> str:
 
     Two runs with equal digests scored the same with the same results, whatever the order, the processes and the time.
     """
-    return digest_of(_scores(source))
+    if isinstance(source, RunDirectory) or Path(source).is_dir():
+        return digest_of(_scores(source))
+    with opened.open(source) as file:
+        return digest_of_file(file)
+
+
+def digest_of_file(file: opened.ScoreTables) -> str:
+    """Read piece by piece, as far as its rows are in order."""
+    if not _in_order(file):
+        return digest_of(file.raw("scores", DIGESTED))
+    return _digest(file.raw("scores", DIGESTED, part) for part in file.parts("scores"))
 
 
 def digest_of(scores: Columns) -> str:
+    return _digest([scores])
+
+
+def _digest(pieces: Iterable[Columns]) -> str:
+    """Of scores whose keys rise from piece to piece; within a piece they may stand in any order."""
     sha = hashlib.sha256()
-    for record in _records(scores):
+    for record in itertools.chain.from_iterable(map(_records, pieces)):
         sha.update(repr(record).encode() + b"\n")
     return sha.hexdigest()
+
+
+def _in_order(file: opened.ScoreTables) -> bool:
+    """Whether no piece begins with a smaller key than one before it ends with."""
+    last = b""
+    for part in file.parts("scores"):
+        keys = np.sort(file.raw("scores", ["key"], part)["key"]).tolist()
+        if keys[0] < last:
+            return False
+        last = keys[-1]
+    return True
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ pandas and pyarrow are imported on first use: who only appends to journals need 
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,15 +14,19 @@ import numpy as np
 from gtn_hpc import storage
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.scores.schema import DESCRIPTIONS, SCHEMA, TABLES, upgrade_names
-from gtn_hpc.scores.tables import conform
+from gtn_hpc.scores.tables import Columns, conform
 from gtn_hpc.storage import StoredFile
 
 if TYPE_CHECKING:
     import pandas as pd
 
+BLOCK = 1 << 16
+"""Rows of a piece where a table is read piece by piece: several chunks of every column."""
+
 
 class ScoreTables:
-    """An open file; each table is read on first use and kept. Units and descriptions are in `DataFrame.attrs`.
+    """An open file; each table is read on first use and kept. Units and descriptions, from the attributes of the file's
+    columns, are in `DataFrame.attrs`.
 
     It stays what it was when opened, while the run goes on and folds again.
     """
@@ -33,6 +37,7 @@ class ScoreTables:
         self.config = file.config
         self.environment = file.environment
         self.attributes = dict(file.attributes)
+        self._described_columns: dict[str, dict[str, tuple[str, str]]] = {}
 
     @functools.cached_property
     def scores(self) -> "pd.DataFrame":
@@ -78,24 +83,51 @@ class ScoreTables:
         """Some columns, some rows; cost: what is read of them. Text is `str`, missing numbers are NaN or -1."""
         import pandas as pd
 
-        if self._file.schema.version == SCHEMA.version and table in self._file.groups:
-            values = self._file.read(table, columns, rows, raw_strings=True)
-        else:
-            values = self._upgraded(table, columns, rows)
+        values = self.raw(table, columns, rows)
         names = [*(name for name in TABLES[table].columns if name in values), *values]
         frame = pd.DataFrame({name: _series(values[name]) for name in dict.fromkeys(names)})
-        described = {name: DESCRIPTIONS.get(name, ("1", name)) for name in values}
-        frame.attrs["units"] = {name: unit for name, (unit, _) in described.items() if unit}
-        frame.attrs["descriptions"] = {name: text for name, (_, text) in described.items()}
+        described = self._described(table)
+        told = {name: described.get(name, DESCRIPTIONS.get(name, ("1", name))) for name in values}
+        frame.attrs["units"] = {name: unit for name, (unit, _) in told.items() if unit}
+        frame.attrs["descriptions"] = {name: text for name, (_, text) in told.items()}
         return frame
 
-    def _upgraded(self, table: str, columns: Iterable[str] | None, rows: slice | None) -> dict[str, Any]:
+    def _described(self, table: str) -> dict[str, tuple[str, str]]:
+        """Unit and description of the columns that say what they are in the file."""
+        if table not in self._described_columns:
+            stored = self._file.columns(table) if table in self._file.groups else {}
+            self._described_columns[table] = {
+                name: (told.get("units", ""), told["description"])
+                for name, told in stored.items()
+                if "description" in told
+            }
+        return self._described_columns[table]
+
+    def raw(self, table: str, columns: Iterable[str] | None = None, rows: slice | None = None) -> Columns:
+        """As `read`, but arrays by column, text as UTF-8 bytes of one width."""
+        if self._file.schema.version == SCHEMA.version and table in self._file.groups:
+            return self._file.read(table, columns, rows, raw_strings=True)
+        return self._upgraded(table, columns, rows)
+
+    def rows(self, table: str) -> int:
+        """How many the table has; nothing of it is read."""
+        return self._file.rows(table) if table in self._file.groups else 0
+
+    def blocks(self, table: str) -> Iterator["pd.DataFrame"]:
+        """The table piece by piece, in order: memory for one piece, however many rows there are."""
+        for part in self.parts(table):
+            yield self.read(table, rows=part)
+
+    def parts(self, table: str) -> Iterator[slice]:
+        """The rows of each piece that `blocks` reads."""
+        yield from (slice(start, start + BLOCK) for start in range(0, self.rows(table), BLOCK))
+
+    def _upgraded(self, table: str, columns: Iterable[str] | None, rows: slice | None) -> Columns:
         """A table of an older version, or one that such a file does not have."""
-        there = table in self._file.groups
-        values = self._file.read(table, raw_strings=True) if there else {}
-        length = self._file.rows(table) if there else 0
+        values = self._file.read(table, rows=rows, raw_strings=True) if table in self._file.groups else {}
+        length = max(map(len, values.values()), default=0)
         whole = conform(TABLES[table], upgrade_names(table, self._file.schema.version, values), length)
-        return {name: whole[name][rows or slice(None)] for name in (columns or whole)}
+        return {name: whole[name] for name in (columns or whole)}
 
     def close(self) -> None:
         self._file.close()

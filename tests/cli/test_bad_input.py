@@ -78,6 +78,14 @@ def test_a_wrong_configuration_file(tmp_path, command, text, words):
         (["train"], ["Missing argument 'CONFIG'", "gtn train --help"]),
         (["train", "small.yaml", "--iterations"], ["No such option", "--iterations"]),
         (["export", "small"], ["Nothing to do", "-o FILE.h5"]),
+        (["export", "small", "-o", "teacher.tar"], ["'teacher.tar'", ".h5, .hdf5, .npz", "folder"]),
+        (["export", "small", "-o", "a.npz", "--dtype", "float16"], ["float16 is for .h5 alone"]),
+        (["export", "small", "-o", "a.npz", "--format", "h5"], ["'a.npz' does not go with --format h5"]),
+        (["export", "small", "-o", "a", "--format", "xz"], ["--format", "xz"]),
+        (["scores", "export", "small", "-o", "a.xlsx"], ["'a.xlsx'", ".csv, .parquet"]),
+        (["scores", "export", "small", "-o", "a.csv", "--format", "parquet"], ["does not go with --format parquet"]),
+        (["scores", "export", "small", "-o", "a.csv", "--table", "fnal"], ["no table 'fnal'", "final"]),
+        (["scores", "export", "small"], ["Missing option '-o'"]),
         (["config", "mta"], ["no key 'mta'", "'meta'"]),
         (["scores", "show", "small", "--table", "fnal"], ["no table 'fnal'", "final"]),
     ],
@@ -126,6 +134,18 @@ def test_corrupt_hdf5(workplace, tmp_path, command, harm):
     if harm != "missing":
         path.write_bytes(made[harm])
     refused(gtn(*command, path, cwd=tmp_path), 1, "bad.h5")
+
+
+def test_an_empty_table_is_not_exported(workplace, tmp_path):
+    done = gtn("scores", "export", "small", "-o", tmp_path / "a.csv", "--table", "conflicts", cwd=workplace)
+    refused(done, 1, "no rows in its table 'conflicts'", "Tables with rows: scores (")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_folder_with_something_in_it_is_no_place_for_pictures(workplace, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    refused(gtn("export", "small", "-o", tmp_path, "--force", cwd=workplace), 1, "is there already", "not empty")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_a_file_of_another_kind(workplace):

@@ -2,15 +2,19 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from gtn_process import gtn
 
-from gtn_hpc import __version__
+from gtn_hpc import __version__, scores
+from gtn_hpc.scores import files
 
 JUDGES = """
 run: {name: judges}
@@ -40,7 +44,7 @@ COMMANDS = {
     ],
     "gtn bench": ["eval", "meta-step", "scaling", "search", "store"],
     "gtn data": ["fetch", "info"],
-    "gtn scores": ["compact", "digest", "fsck", "merge", "show", "verify"],
+    "gtn scores": ["compact", "digest", "export", "fsck", "merge", "show", "verify"],
 }
 """The frozen command line; change it here when it is meant to change."""
 
@@ -179,6 +183,73 @@ def test_export_copies_and_rounds(workplace, tmp_path):
     assert half.stat().st_size < copy.stat().st_size
     again = gtn("evaluate", half, "--no-real-data", "--json", cwd=workplace)
     assert again.code == 0, again.err
+
+
+def test_export_writes_arrays_and_pictures(workplace, tmp_path):
+    digest = gtn("export", "small", "--digest", cwd=workplace).out.strip()
+    done = gtn("export", "small", "-o", tmp_path / "teacher.npz", "--json", cwd=workplace)
+    assert done.json == {"curriculum": str(tmp_path / "teacher.npz"), "digest": digest}
+    with np.load(tmp_path / "teacher.npz") as arrays:
+        assert (arrays["x"].shape, arrays["y"].shape) == ((3, 10, 1, 8, 8), (3, 10, 10))
+        assert arrays["evaluation_teacher"].shape == (3, 3)
+        assert json.loads(str(arrays["about"]))["digest"] == digest
+    done = gtn("export", "small", "-o", f"{tmp_path}/pictures/", cwd=workplace)
+    assert done.out == f"Curriculum: {tmp_path / 'pictures'}\n"
+    assert len([*(tmp_path / "pictures").rglob("*.png")]) == 30
+    assert json.loads((tmp_path / "pictures" / "about.json").read_text())["data"] == "digits"
+    named = gtn("export", "small", "-o", tmp_path / "named.d", "--format", "folder", cwd=workplace)
+    assert (named.code, (tmp_path / "named.d" / "labels.csv").is_file()) == (0, True)
+
+
+def test_scores_are_exported_one_by_one_and_together(workplace, tmp_path):
+    shown = gtn("scores", "show", "small", "--limit", "1000", "--json", cwd=workplace).json
+    done = gtn("scores", "export", "small", "-o", tmp_path / "scores.csv", "--json", cwd=workplace)
+    assert done.json == {"files": [{"path": str(tmp_path / "scores.csv"), "rows": shown["count"]}]}
+    table = pd.read_csv(tmp_path / "scores.csv")
+    assert sorted(table["key"]) == sorted(row["key"] for row in shown["rows"])
+    told = json.loads((tmp_path / "scores.json").read_text())
+    assert told["digest"] == gtn("scores", "digest", "small", cwd=workplace).out.strip()
+    assert "name: small" in told["config"]
+    everything = gtn("scores", "export", "small", "-o", tmp_path / "all", cwd=workplace)
+    names = {path.stem for path in (tmp_path / "all").glob("*.parquet")}
+    assert {"scores", "architectures", "certificate", "final", "asks", "tells", "curves"} <= names
+    assert f"all/scores.parquet: {shown['count']} rows" in everything.out
+    file = workplace / "runs" / "small" / "scores.h5"
+    again = gtn("scores", "export", file, "-o", tmp_path / "all", "--table", "final", "--format", "csv", cwd=workplace)
+    assert (again.code, len(pd.read_csv(tmp_path / "all" / "final.csv"))) == (0, 1)
+
+
+def test_what_an_export_would_replace_is_replaced_only_by_force(workplace, tmp_path):
+    path = tmp_path / "scores.parquet"
+    path.write_text("mine")
+    command = ["scores", "export", "small", "-o", path]
+    refused = gtn(*command, cwd=workplace)
+    assert (refused.code, path.read_text()) == (1, "mine")
+    assert "is there already" in refused.err and "--force" in refused.err
+    assert gtn(*command, "--force", cwd=workplace).code == 0
+    assert len(pd.read_parquet(path)) > 0
+    teacher = tmp_path / "teacher.h5"
+    teacher.write_text("mine")
+    assert gtn("export", "small", "-o", teacher, cwd=workplace).code == 1
+    assert teacher.read_text() == "mine"
+    assert gtn("export", "small", "-o", teacher, "--force", cwd=workplace).code == 0
+    assert teacher.read_bytes()[:4] == b"\x89HDF"
+
+
+def test_a_recorded_score_comes_again_or_the_difference_is_told(workplace, tmp_path):
+    run = workplace / "runs" / "small"
+    with scores.open(run) as tables:
+        arch, config, environment = tables.scores["arch"].iloc[0], tables.config, tables.environment
+    done = gtn("reproduce", run / "scores.h5", "--arch", arch[:12], "--json", cwd=workplace)
+    assert done.code == 0, done.err
+    assert [(row["arch"], row["equal"]) for row in done.json["rows"]] == [(arch, True)]
+    assert "equal" in gtn("reproduce", run / "scores.h5", "--arch", arch, cwd=workplace).out
+    changed = files.load(run / "scores.h5")
+    changed["scores"]["val_accuracy"] = changed["scores"]["val_accuracy"] - 0.125
+    files.write(tmp_path / "scores.h5", changed, config=config, environment=environment)
+    shutil.copy(run / "curriculum.h5", tmp_path)
+    different = gtn("reproduce", tmp_path / "scores.h5", "--arch", arch, cwd=workplace)
+    assert (different.code, "accuracy +0.125, loss +0" in different.out) == (1, True)
 
 
 def test_search_goes_on_and_a_larger_budget_adds(workplace):

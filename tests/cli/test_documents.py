@@ -58,6 +58,17 @@ def test_tables_open_as_the_documents_say(root, workplace, capsys):
     assert "val_accuracy" in capsys.readouterr().out
 
 
+def test_exports_open_as_the_documents_say(root, workplace, tmp_path, capsys):
+    assert gtn("export", "small", "-o", tmp_path / "teacher.npz", cwd=workplace).code == 0
+    for word, place in (("np.load", ("teacher.npz", tmp_path / "teacher.npz")),
+                        ("xarray", ("runs/digits", workplace / "runs" / "small"))):  # fmt: skip
+        (program,) = [block for block in blocks(root / "docs" / "files.md", "python") if word in block]
+        exec(program.replace(place[0], str(place[1])))
+    printed = capsys.readouterr().out
+    assert "(3, 10, 1, 8, 8)" in printed
+    assert "fraction of the validation split classified rightly" in printed
+
+
 @pytest.mark.parametrize("command", [command.name or command.callback.__name__ for command in app.registered_commands])
 def test_the_frozen_list_is_that_of_the_program(command):
     assert command in COMMANDS["gtn"]

@@ -55,6 +55,22 @@ def test_a_full_disk_keeps_what_was_there(tmp_path):
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    folder = tmp_path / "deep" / "folder"
+    with pytest.raises(RuntimeError, match="stop"), atomic.appearing(folder) as beside:
+        (beside / "half").touch()
+        raise RuntimeError("stop")
+    assert os.listdir(folder.parent) == []
+    folder.mkdir()
+    with atomic.appearing(folder) as beside:
+        (beside / "whole").touch()
+        assert os.listdir(folder) == []
+    assert os.listdir(folder) == ["whole"]
+    with pytest.raises(OSError, match="not empty"), atomic.appearing(folder) as beside:
+        (beside / "other").touch()
+    assert (os.listdir(folder), os.listdir(folder.parent)) == (["whole"], ["folder"])
+
+
 def test_json_is_the_same_text_for_the_same_value(tmp_path):
     atomic.write_json(tmp_path / "a", {"b": 1, "a": [1, 2]})
     atomic.write_json(tmp_path / "b", {"a": [1, 2], "b": 1})

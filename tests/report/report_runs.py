@@ -34,6 +34,7 @@ class Sizes:
     workers: int = 2
     replicas: int = 1
     winners: int = 3
+    constant: bool = False
     space: str = "{name: nao_cell, cells: 1, filters: 8}"
 
 
@@ -100,6 +101,8 @@ def write_scores(run: RunDirectory, config: Config, sizes: Sizes) -> None:
     architectures = sampled(space, sizes.architectures)
     rng = numpy_rng(config.run.seed, "scores")
     quality = np.clip(0.78 + 0.05 * rng.normal(size=len(architectures)), 0, 1)
+    noise = 0.0 if sizes.constant else 0.02
+    quality = np.full_like(quality, 0.75) if sizes.constant else quality
     params = rng.integers(20_000, 400_000, size=len(architectures))
     with Journal(run.journal, "fixture") as journal:
         journal.append([
@@ -107,13 +110,13 @@ def write_scores(run: RunDirectory, config: Config, sizes: Sizes) -> None:
             for arch, size in zip(architectures, params, strict=True)
         ])  # fmt: skip
         journal.append([
-            _score(arch, index, replica, float(quality[index] + 0.02 * rng.normal()), int(params[index]), sizes)
+            _score(arch, index, replica, float(quality[index] + noise * rng.normal()), int(params[index]), sizes)
             for index, arch in enumerate(architectures)
             for replica in range(sizes.replicas)
         ])  # fmt: skip
         certified = range(sizes.failed, sizes.failed + sizes.certified)
         journal.append([
-            _truth(architectures[index], index, float(0.1 + quality[index] + 0.02 * rng.normal()), int(params[index]))
+            _truth(architectures[index], index, float(0.1 + quality[index] + noise * rng.normal()), int(params[index]))
             for index in certified
         ])  # fmt: skip
         winners = [architectures[index] for index in np.argsort(-quality)[: sizes.winners]]

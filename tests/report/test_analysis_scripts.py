@@ -43,8 +43,10 @@ def analysed(launch, torch_blocked, finished, tmp_path_factory):
     other = whole_run(directory, "other", Sizes(12, 6, 0, winners=0))
     out = directory / "out"
     commands = {name: [name, finished.path, "-o", out / name, *ARGUMENTS.get(name, [])] for name in NAMES}
+    flat = whole_run(directory, "flat", Sizes(12, 8, 0, constant=True))
     commands |= {f"help {name}": [name, "--help"] for name in NAMES}
     commands["few"] = ["rank_correlation", finished.scores, "-o", directory / "few", "--resamples", "500"]
+    commands["constant"] = ["rank_correlation", flat.scores, "-o", directory / "constant", "--resamples", "50"]
     commands["two"] = ["search_efficiency", finished.path, other.scores, "-o", directory / "two", "--by", "seconds"]
     commands["lost"] = ["pareto", directory / "nothing.h5"]
     commands["no fidelity"] = ["rank_correlation", finished.path, "--fidelity", "3"]
@@ -95,6 +97,15 @@ def test_correlations_equal_those_of_stats(analysed, finished):
     expected = stats.spearman(pairs["estimate"], pairs["truth"], rng=ranking.generator(0), resamples=500)
     found = table.loc[("all", "Spearman"), ["value", "low", "high"]].tolist()
     assert found == pytest.approx([expected.value, expected.low, expected.high], abs=1e-12)
+
+
+def test_constant_scores_are_told_in_words(analysed):
+    directory, told = analysed
+    assert told["constant"]["code"] == 0, told["constant"]["err"]
+    table = pd.read_csv(directory / "constant.csv")
+    assert table["value"].isna().all() and len(table) == 4
+    assert table["note"].str.contains("the estimate is the same for all points: it ranks nothing").all()
+    assert "it ranks nothing" in told["constant"]["out"]
 
 
 def test_the_truth_is_named(analysed):

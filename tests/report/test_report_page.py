@@ -81,6 +81,12 @@ def test_what_is_missing_is_a_line_with_the_command(tmp_path):
     assert f"gtn evaluate {run.path}" in text_of(write([run], tmp_path / "report.html").read_text())
 
 
+def test_constant_scores_are_told_in_words(tmp_path):
+    run = whole_run(tmp_path, sizes=Sizes(12, 8, 0, constant=True))
+    text = text_of(write([run], tmp_path / "report.html").read_text())
+    assert "cannot be compared with the truth: the estimate is the same for all points: it ranks nothing" in text
+
+
 def test_no_run_is_an_error(tmp_path):
     with pytest.raises(UsageError, match="gtn report RUN"):
         write([], tmp_path / "report.html")

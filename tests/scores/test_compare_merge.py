@@ -12,7 +12,8 @@ from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.records import Score
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import Ask, Journal, Tell, digest, merge, verify
-from gtn_hpc.scores.files import load
+from gtn_hpc.scores.comparing import digest_of
+from gtn_hpc.scores.files import load, write
 from gtn_hpc.scores.rows import to_plain
 from gtn_hpc.scores.tables import combine, from_rows
 
@@ -31,6 +32,18 @@ def content(path):
 
 def plain(tables):
     return repr({name: {column: v.tolist() for column, v in columns.items()} for name, columns in tables.items()})
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_file_read_piece_by_piece_has_the_digest_of_the_whole(tmp_path, monkeypatch, ordered):
+    made = from_rows(to_plain(score(f"k{number}", number / 7)) for number in (range(5) if ordered else (3, 0, 4, 1, 2)))
+    write(tmp_path / "some.h5", made)
+    whole = digest(tmp_path / "some.h5")
+    monkeypatch.setattr("gtn_hpc.scores.opened.BLOCK", 2)
+    assert digest(tmp_path / "some.h5") == whole == digest_of(made["scores"])
+    made["scores"]["val_loss"][3] += 1e-15
+    write(tmp_path / "some.h5", made)
+    assert digest(tmp_path / "some.h5") != whole
 
 
 def test_merge_is_idempotent_commutative_and_associative(tmp_path):

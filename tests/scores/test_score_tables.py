@@ -1,5 +1,7 @@
 """scores.h5 for analysis: pandas, xarray, units, older versions, while the run goes on."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +11,9 @@ from score_rows import one_of_each, score
 from gtn_hpc import scores, storage
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.rundir import RunDirectory
-from gtn_hpc.scores import Journal
+from gtn_hpc.scores import Journal, files
 from gtn_hpc.scores.schema import DESCRIPTIONS, TABLES
+from gtn_hpc.scores.tables import empty
 from gtn_hpc.storage import Column, Schema
 
 COLUMNS = [
@@ -59,6 +62,40 @@ def test_chosen_columns_and_rows_only(run):
         assert [*frame.columns] == ["key", "val_accuracy"] and len(frame) == 1
         with pytest.raises(StorageError, match="Did you mean 'val_loss'"):
             opened.read("scores", ["valloss"])
+
+
+def test_a_column_costs_a_column_and_a_piece_a_piece(tmp_path, monkeypatch):
+    rows, piece = 1 << 16, 1 << 13
+    monkeypatch.setattr("gtn_hpc.scores.opened.BLOCK", piece)
+    keys = np.char.mod("%064d", np.arange(rows)).astype("S")
+    values = {str: keys, int: np.arange(rows), float: np.arange(rows) / 7}
+    made = {name: values[kind] for name, kind in TABLES["scores"].columns.items()}
+    files.write(tmp_path / "large.h5", empty() | {"scores": made})
+    with scores.open(tmp_path / "large.h5") as opened:
+        opened.read("scores", rows=slice(0, 1))
+        tracemalloc.start()
+        column = opened.read("scores", ["val_accuracy"])
+        of_column = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        pieces = [len(frame) for frame in opened.blocks("scores")]
+        of_piece = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert (len(column), pieces, opened.rows("scores")) == (rows, [piece] * 8, rows)
+    assert of_column < 3 * 8 * rows
+    assert of_piece < 0.6 * sum(values.nbytes for values in made.values())
+
+
+def test_units_and_descriptions_are_those_of_the_file(tmp_path):
+    columns = {name: Column(np.zeros(2) if kind is not str else ["a", "b"])
+               for name, kind in TABLES["scores"].columns.items()}  # fmt: skip
+    columns["seconds"] = Column(np.ones(2), "h", "hours, for once")
+    columns["energy"] = Column(np.ones(2), "J", "what it took")
+    storage.write(tmp_path / "other.h5", {"scores": columns}, schema=Schema("scores", 1))
+    with scores.open(tmp_path / "other.h5") as opened:
+        told = opened.scores.attrs
+    assert (told["units"]["seconds"], told["descriptions"]["seconds"]) == ("h", "hours, for once")
+    assert (told["units"]["energy"], told["descriptions"]["energy"]) == ("J", "what it took")
+    assert told["units"]["val_loss"] == "nat"
 
 
 def test_every_column_is_described():

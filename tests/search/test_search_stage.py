@@ -161,14 +161,6 @@ def test_the_curriculum_brings_its_optimiser(tmp_path: Path) -> None:
     assert keys[0] != keys[1]
 
 
-def test_proxies_are_columns(tmp_path: Path) -> None:
-    place = directory(tmp_path / "proxies")
-    campaign(place, "search.budget=2", "search.proxies=[synflow,jacobian_covariance]", "search.certificate.fraction=0")
-    with open_scores(place / "campaign" / "scores.h5") as tables:
-        assert tables.scores.synflow.notna().all()
-        assert (tables.scores.jacobian_covariance < 0).all()
-
-
 def test_a_curriculum_of_other_images_is_refused(tmp_path: Path) -> None:
     place = directory(tmp_path / "other", side=12)
     with pytest.raises(DataError, match="1x12x12 in 10 classes; the image set digits has 1x8x8"):

@@ -24,13 +24,29 @@ def rng(seed=0):
 @both
 @settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=3, max_size=30), st.integers(0, 1000))
-def test_every_resample_equals_scipy_on_the_drawn_points(name, points, seed):
+def test_the_sample_and_every_resample_equal_scipy_on_the_drawn_points(name, points, seed):
     a, b = np.array(points, dtype=float).T
     _, of_counts, reference = CORRELATIONS[name]
-    drawn = rng(seed).integers(len(a), size=(4, len(a)))
+    drawn = np.vstack([np.arange(len(a)), rng(seed).integers(len(a), size=(4, len(a)))])
     counts = np.array([np.bincount(row, minlength=len(a)) for row in drawn], dtype=float)
     expected = [reference(a[row], b[row]) if np.ptp(a[row]) and np.ptp(b[row]) else np.nan for row in drawn]
     np.testing.assert_allclose(of_counts(a, b)(counts), expected, atol=1e-12, rtol=0)
+
+
+finite = st.floats(-1e6, 1e6) | st.sampled_from([0.0, 0.5, 1.0])
+
+
+@both
+@settings(max_examples=60)
+@given(st.lists(st.tuples(finite, finite), min_size=3, max_size=40))
+def test_values_of_any_sample_equal_scipy_or_have_a_reason(name, points):
+    a, b = np.array(points).T
+    function, _, reference = CORRELATIONS[name]
+    found = function(a, b, rng=rng(), resamples=2)
+    if np.ptp(a) and np.ptp(b):
+        assert found.value == pytest.approx(reference(a, b), abs=1e-12)
+    else:
+        assert np.isnan(found.value) and "the same for all points" in found.note
 
 
 @both
@@ -78,24 +94,54 @@ def test_jackknife_leaves_one_out():
     np.testing.assert_allclose(_jackknife(spearman_of_counts(a, b), 12), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("method", ["percentile", "bca"])
+LEVEL = 0.9
+
+
+def assert_covered(covered):
+    """As often as `LEVEL` says: within what a coin of that probability gives in 999 of 1,000 series."""
+    fewest, most = scipy_stats.binom.interval(0.999, len(covered), LEVEL)
+    assert fewest <= np.sum(covered) <= most
+
+
+def holds(found, truth):
+    return found.low <= truth <= found.high
+
+
+def population(name, rho):
+    """The correlation of ranks in a normal population of correlation `rho`."""
+    return 6 / np.pi * np.arcsin(rho / 2) if name == "spearman" else 2 / np.pi * np.arcsin(rho)
+
+
+@pytest.mark.parametrize(("method", "repeats"), [("percentile", 1000), ("bca", 250)])
 @both
-def test_correlation_intervals_cover_at_the_stated_rate(name, method):
-    function, rho, repeats = CORRELATIONS[name][0], 0.6, 200
-    truth = 6 / np.pi * np.arcsin(rho / 2) if name == "spearman" else 2 / np.pi * np.arcsin(rho)
-    draws = rng(7)
-    points = draws.multivariate_normal([0, 0], [[1, rho], [rho, 1]], size=(repeats, 60))
-    found = [function(*sample.T, rng=draws, resamples=300, level=0.9, method=method) for sample in points]
-    covered = np.mean([item.low <= truth <= item.high for item in found])
-    assert 0.83 <= covered <= 0.96
+def test_correlation_intervals_cover_at_the_stated_rate(name, method, repeats):
+    draws, function = rng(7), CORRELATIONS[name][0]
+    points = draws.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=(repeats, 50))
+    found = [function(*sample.T, rng=draws, resamples=200, level=LEVEL, method=method) for sample in points]
+    assert_covered([holds(item, population(name, 0.6)) for item in found])
+
+
+def test_intervals_of_a_difference_cover_at_the_stated_rate():
+    draws, cov = rng(8), [[1, 0.3, 0.7], [0.3, 1, 0.4], [0.7, 0.4, 1]]
+    points = draws.multivariate_normal([0, 0, 0], cov, size=(1000, 50))
+    found = [stats.spearman_difference(*sample.T, rng=draws, resamples=200, level=LEVEL) for sample in points]
+    truth = population("spearman", 0.7) - population("spearman", 0.4)
+    assert_covered([holds(item, truth) for item in found])
 
 
 @pytest.mark.parametrize("method", ["t", "percentile", "bca"])
 def test_mean_intervals_cover_at_the_stated_rate(method):
     draws = rng(8)
-    samples = draws.normal(2.0, 1.0, size=(300, 40))
-    found = [stats.mean(sample, level=0.9, method=method, rng=draws, resamples=300) for sample in samples]
-    assert 0.84 <= np.mean([item.low <= 2.0 <= item.high for item in found]) <= 0.95
+    samples = draws.normal(2.0, 1.0, size=(1000, 100))
+    found = [stats.mean(sample, level=LEVEL, method=method, rng=draws, resamples=1000) for sample in samples]
+    assert_covered([holds(item, 2.0) for item in found])
+
+
+def test_intervals_of_a_paired_difference_cover_at_the_stated_rate():
+    draws = rng(9)
+    shared = draws.normal(size=(1000, 20))
+    pairs = zip(shared + draws.normal(0.1, 0.3, size=(1000, 20)), shared, strict=True)
+    assert_covered([holds(stats.paired_difference(*pair, level=LEVEL), 0.1) for pair in pairs])
 
 
 def test_student_intervals_equal_scipy():
