@@ -173,14 +173,16 @@ def page(rows: list[Row], study: Study, environment: Row) -> str:
     repeats = 1 + max(row["repeat"] for row in rows)
     packages = ("numpy", "scipy", "h5py")
     versions = ", ".join(f"{name} {environment['packages'][name]}" for name in packages)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     load = column(rows, "rank_correlation.py", "load") + column(rows, "gtn report", "load")
     lines = [
         "# A large study: seconds, memory, size",
         "",
         f"{datetime.now(UTC):%Y-%m-%d}, {environment['processor']}, {environment['cores']} cores, "
-        f"Linux, Python {environment['python']}, {versions}; revision {environment['revision'][:7]}"
-        f"{' with changes' if environment['dirty'] else ''}. `make campaign-large`: {repeats} repeats in turn, one "
-        f"thread, load {min(load):.1f} to {max(load):.1f} when a program began (the machine is shared). Seed "
+        f"{memory / 2**30:.0f} GiB, Linux, Python {environment['python']}, {versions}; revision "
+        f"{environment['revision'][:7]}{' with changes' if environment['dirty'] else ''}. `make campaign-large`: "
+        f"{repeats} repeats in turn, one thread, load {min(load):.1f} to {max(load):.1f} when a program began (the "
+        "machine is shared). Seed "
         f"{study.seed}.",
         "",
         f"`rank_correlation.py`: {study.rows:,} rows of `/scores`, each of another architecture, {study.certified:,} "
