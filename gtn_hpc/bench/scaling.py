@@ -20,6 +20,9 @@ GPUS = (8, 64, 512)
 BANDWIDTH = 25e9
 """Bytes a second of each GPU to others: one port of 200 Gbit/s."""
 
+SUMS = 2
+"""All-reduces of a meta-iteration, for a gradient of a few MiB; flags travel in them."""
+
 LATENCY = 20e-6
 """Seconds of one hop of an exchange."""
 
@@ -74,7 +77,7 @@ def _quartiles(values: Sequence[float]) -> tuple[float, float]:
 
 def _projected(workload: str, ranks: int, measured: Measured, gradient: int) -> Row:
     """One replica a GPU: the step as measured here, and `FASTER` times faster."""
-    exchange = 2 * (ranks - 1) / ranks * gradient / BANDWIDTH + 3 * 2 * math.ceil(math.log2(ranks)) * LATENCY
+    exchange = 2 * (ranks - 1) / ranks * gradient / BANDWIDTH + SUMS * 2 * math.ceil(math.log2(ranks)) * LATENCY
     step = measured.one_rank / 2
     return {
         "workload": workload,
@@ -90,7 +93,7 @@ def _projected(workload: str, ranks: int, measured: Measured, gradient: int) -> 
 def _assumed() -> list[str]:
     return [
         f"one replica a GPU, T={STEPS}; it takes what one core took here, or a {FASTER}th (efficiency_fast_gpu)",
-        f"three exchanges a meta-iteration (gradient, finite flag, stop flag), each 2 log2(W) hops of {LATENCY:g} s",
+        f"{SUMS} sums a meta-iteration (what is final early, and the rest), each 2 log2(W) hops of {LATENCY:g} s",
         f"2 (W-1)/W gradients over a link of {BANDWIDTH / 1e9:g} GB/s a GPU; nothing overlaps with computing",
         "replicas take equal time: with random widths all wait for the largest learner of a meta-iteration",
     ]
