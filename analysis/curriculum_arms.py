@@ -10,12 +10,6 @@ from gtn_hpc.report.frames.judging import SPLITS, read_teacher
 from gtn_hpc.report.script import Finding, names, parser, run
 
 
-def options() -> argparse.ArgumentParser:
-    made = parser(__doc__ or "", "run directories, one an arm and seed, or curriculum.h5 files")
-    made.add_argument("--split", choices=SPLITS, default="validation", help="images that learners are judged on")
-    return made
-
-
 def find(chosen: argparse.Namespace) -> Finding:
     teachers = [read_teacher(path, name) for name, path in names(chosen.paths).items()]
     found = accuracies(teachers, chosen.split)
@@ -29,4 +23,4 @@ def find(chosen: argparse.Namespace) -> Finding:
 
 
 if __name__ == "__main__":
-    sys.exit(run(options(), find))
+    sys.exit(run(parser(__doc__ or "", "run directories, one an arm and seed, or curriculum.h5 files", SPLITS), find))

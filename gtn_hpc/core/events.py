@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 from types import TracebackType
 from typing import Any, Self
 
@@ -56,3 +57,13 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
             except ValueError:
                 continue
+
+
+def meta_seconds(run: Path) -> float:
+    """Seconds of all ranks together that meta-training in the run directory `run` took, from the iterations that were
+    logged to all of them; NaN where none was."""
+    path, seconds = run / "events" / "train.jsonl", dict[int, float]()
+    for event in read_events(path) if path.is_file() else ():
+        if event["kind"] == "iterated":
+            seconds[event["iteration"]] = event["seconds"] * event.get("ranks", 1)  # older events name no ranks
+    return (1 + max(seconds)) * fmean(seconds.values()) if seconds else math.nan

@@ -27,11 +27,15 @@ class Finding:
     words: Sequence[str] = ()
 
 
-def parser(description: str, inputs: str = "scores.h5 files, or run directories") -> argparse.ArgumentParser:
-    """Input paths and `-o STEM`."""
+def parser(
+    description: str, inputs: str = "scores.h5 files, or run directories", splits: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """Input paths and `-o STEM`; of scripts about judged learners also `--split`, one of `splits` (the first)."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     made.add_argument("paths", nargs="+", type=Path, metavar="PATH", help=inputs)
     made.add_argument("-o", "--output", metavar="STEM", help="write STEM.png, STEM.svg, STEM.csv and STEM.json")
+    if splits:
+        made.add_argument("--split", choices=splits, default=splits[0], help="images that learners are judged on")
     return made
 
 

@@ -1,12 +1,12 @@
 """What a search does about its certificate: it writes it down, and warns, stops, or lengthens the inner run."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gtn_hpc.config import Config
 from gtn_hpc.core.errors import RunError
-from gtn_hpc.core.events import read_events
+from gtn_hpc.core.events import meta_seconds
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.search.certificate import Certificate
 from gtn_hpc.search.certifying import Duties
@@ -53,7 +53,7 @@ def duties(config: Config, run: RunDirectory, setting: Setting, algorithm: Lengt
         decide=decide,
         publish=publish,
         seconds_steps=lambda scores, truths: equal_steps(
-            scores, truths, section.steps, meta_seconds(run) / config.search.budget
+            scores, truths, section.steps, _share(run) / config.search.budget
         ),
         length=lambda: algorithm.length,
         stop=watch.stop,
@@ -79,11 +79,7 @@ def equal_steps(scores: Sequence[float], truths: Sequence[float], steps: int, sh
     return round((sum(scores) / max(len(scores), 1) + share) * rate)
 
 
-def meta_seconds(run: RunDirectory) -> float:
-    """Seconds of the meta-training that the events of `run` tell of; 0 where the teacher came from elsewhere."""
-    path = run.events / "train.jsonl"
-    if not path.is_file():
-        return 0.0
-    logged: list[dict[str, Any]] = [event for event in read_events(path) if event["kind"] == "iterated"]
-    done = max((event["iteration"] + 1 for event in logged), default=0)
-    return float(done * sum(event["seconds"] for event in logged) / max(len(logged), 1))
+def _share(run: RunDirectory) -> float:
+    """Seconds of the run's meta-training, 0 where the teacher came from elsewhere."""
+    seconds = meta_seconds(run.path)
+    return 0.0 if math.isnan(seconds) else seconds

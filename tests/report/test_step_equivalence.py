@@ -9,13 +9,12 @@ from report_runs import Sizes, whole_run
 
 from gtn_hpc import scores, stats
 from gtn_hpc.core.errors import StorageError
-from gtn_hpc.core.events import EventLog
+from gtn_hpc.core.events import EventLog, meta_seconds
 from gtn_hpc.core.streams import numpy_rng
 from gtn_hpc.report import conclusions, figures
 from gtn_hpc.report.frames import ranking
 from gtn_hpc.report.frames.equivalence import equivalence, final_truth, learning_curves
 from gtn_hpc.report.frames.estimates import estimates, truths
-from gtn_hpc.report.frames.teaching import meta_seconds
 
 
 @pytest.fixture(scope="module")

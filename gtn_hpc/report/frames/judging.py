@@ -12,7 +12,8 @@ from gtn_hpc import stats, storage
 from gtn_hpc.config import Config, parse
 from gtn_hpc.config.teaching import Learner
 from gtn_hpc.core.errors import StorageError
-from gtn_hpc.report.frames.teaching import SOURCES, Array, meta_seconds, read_lessons
+from gtn_hpc.core.events import meta_seconds
+from gtn_hpc.report.frames.teaching import SOURCES, Array, read_lessons
 from gtn_hpc.storage import Schema
 
 JUDGEMENT = Schema("judgement", 1)

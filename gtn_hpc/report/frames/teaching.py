@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gtn_hpc import stats, storage
 from gtn_hpc.config import parse
 from gtn_hpc.core.errors import StorageError
-from gtn_hpc.core.events import read_events
+from gtn_hpc.core.events import meta_seconds
 from gtn_hpc.scores import ScoreTables
 from gtn_hpc.stats import Estimate
 from gtn_hpc.storage import Schema
@@ -95,14 +95,6 @@ def iterations(events: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         for number, event in rows.items()
     ]
     return pd.DataFrame(table, columns=["iteration", *names]).sort_values("iteration", ignore_index=True)
-
-
-def meta_seconds(run: Path) -> float:
-    """Seconds of all ranks together that meta-training in this run directory took, from the iterations that were
-    logged to all of them; NaN where none was."""
-    path = run / "events" / "train.jsonl"
-    logged = iterations(read_events(path) if path.is_file() else ())
-    return float((logged["seconds"] * logged["ranks"]).mean() * logged["iteration"].max()) if len(logged) else np.nan
 
 
 def teacher_seconds(tables: ScoreTables) -> float:
