@@ -27,7 +27,7 @@ def test_two_ranks_are_measured_beside_one_and_two_strangers(launch, root):
 def test_the_projection_is_what_its_assumptions_say():
     measured = Measured(one_rank=2.0, two_ranks=1.1, independent=1.0, exchanges=0.01)
     row = scaling._projected("digits", 8, measured, 10**9)
-    exchange = 2 * 7 / 8 * 1e9 / 25e9 + 3 * 2 * 3 * 20e-6
+    exchange = 2 * 7 / 8 * 1e9 / 25e9 + 2 * 2 * 3 * 20e-6
     assert row["exchange_seconds"] == pytest.approx(exchange)
     assert row["efficiency"] == pytest.approx(1 / (1 + exchange), abs=1e-4)
     assert row["efficiency_fast_gpu"] == pytest.approx((1 / 50) / (1 / 50 + exchange), abs=1e-4)
