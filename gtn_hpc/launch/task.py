@@ -101,12 +101,12 @@ class StageTask:
 
 def _lives(process: int) -> bool:
     """Whether it runs; one that has ended is listed until its parent has taken notice."""
+    status = Path(f"/proc/{process}/stat")
     try:
         os.kill(process, 0)
+        return not status.is_file() or status.read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-    status = Path(f"/proc/{process}/stat")
-    return not status.is_file() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def _follow_the_first(stage: str, code: int, starts: int) -> int:
