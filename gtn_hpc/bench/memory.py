@@ -1,4 +1,4 @@
-"""Peak memory of one meta-gradient, in a process of its own.
+"""Peak memory of one meta-gradient: on a CPU in a process of its own, on a GPU as the allocator counts it.
 
 python -m gtn_hpc.bench.memory WORKLOAD METHOD T DEVICE PRECISION
 """
@@ -14,12 +14,22 @@ import torch
 from gtn_hpc.bench.machine import CPU, Machine
 from gtn_hpc.bench.methods import Method, make, parse
 from gtn_hpc.bench.workloads import WORKLOADS, make_problem
+from gtn_hpc.core.errors import OutOfMemory
 
 MIB = 2**20
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 """Gives large blocks back when they are freed, so that a peak is what was held and repeats to .1 MiB. With glibc's
 moving threshold it wanders by 60 MiB, whatever the method."""
+
+
+NO_ROOM = (torch.OutOfMemoryError, MemoryError, OutOfMemory)
+"""What a method raises where a device has too little memory for it."""
+
+
+def why(error: BaseException) -> str:
+    """The first line of what it says."""
+    return f"out of memory: {(str(error) or type(error).__name__).splitlines()[0]}"
 
 
 def added_peak(workload: str, method: Method, steps: int, machine: Machine = CPU) -> float | str:
@@ -43,12 +53,12 @@ def measure(workload: str, method: Method, steps: int, machine: Machine = CPU) -
     small = make_problem(WORKLOADS[workload], 1, machine=machine)
     engine(small.task, small.teacher)
     problem = make_problem(WORKLOADS[workload], steps, machine=machine)
-    before = _held(machine)
+    before = held(machine)
     engine(problem.task, problem.teacher)
-    return (_peak(machine) - before) / MIB
+    return (peak(machine) - before) / MIB
 
 
-def _held(machine: Machine) -> int:
+def held(machine: Machine) -> int:
     """Bytes at present; forgets the peak so far."""
     if machine.cuda:
         torch.cuda.reset_peak_memory_stats(machine.device)
@@ -57,7 +67,7 @@ def _held(machine: Machine) -> int:
     return _status("VmRSS")
 
 
-def _peak(machine: Machine) -> int:
+def peak(machine: Machine) -> int:
     return int(torch.cuda.max_memory_allocated(machine.device)) if machine.cuda else _status("VmHWM")
 
 

@@ -36,10 +36,8 @@ def meta_step(
     repeats: Annotated[int, typer.Option(min=1, help="Measurements of a cell; their median counts.")] = 5,
     random_widths: Annotated[bool, typer.Option("--random-widths", help="A new learner for each measurement.")] = False,
     quantum: Annotated[int, typer.Option(min=1, help="Drawn widths are multiples of this.")] = 8,
-    memory: Annotated[bool, typer.Option(help="Measure memory too, each cell in a process of its own.")] = True,
-    error: Annotated[
-        bool, typer.Option(help="Compare gradients in float64 with those of the whole graph, at T=3.")
-    ] = True,
+    memory: Annotated[bool, typer.Option(help="Measure memory too, on a CPU each cell in its own process.")] = True,
+    error: Annotated[bool, typer.Option(help="Error of gradients at T=3, by the method and by rounding.")] = True,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     precision: Annotated[str, typer.Option(help="float32, tf32, bf16 or float64.")] = "float32",
     as_json: Json = False,

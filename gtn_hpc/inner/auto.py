@@ -14,7 +14,7 @@ from gtn_hpc.inner.traced import Traced
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 24
+PATIENCE = 48
 """Uses of a shape after which a trace is made; one costs about what it saves in 50 steps of a small learner."""
 
 

@@ -78,8 +78,16 @@ def double_and_convolve(x: Tensor, conv: Conv2d) -> Tensor:
     folded = conv.weight.reshape(-1, 9) @ _fold(conv.weight.dtype, conv.weight.device)
     kernel = folded.reshape(outputs, inputs, 4, 2, 2).transpose(1, 2).reshape(-1, inputs, 2, 2)
     bias = None if conv.bias is None else conv.bias.repeat_interleave(4)
-    y = _convolve_windows(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, bias)
+    y = _convolve_windows(_replicate_edges(x), kernel, bias)
     return F.pixel_shuffle(y, 2)[:, :, 1:-1, 1:-1]
+
+
+def _replicate_edges(x: Tensor) -> Tensor:
+    """By one pixel. CUDA's padding adds its cotangents up in any order, and no run on it would repeat."""
+    if not x.is_cuda:
+        return F.pad(x, (1, 1, 1, 1), mode="replicate")
+    x = torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)
+    return torch.cat([x[:, :, :, :1], x, x[:, :, :, -1:]], 3)
 
 
 def _convolve_windows(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:

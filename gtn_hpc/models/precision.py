@@ -22,11 +22,12 @@ PRECISIONS = {
 
 
 def use_precision(name: str) -> Precision:
-    """Sets this process's flags for `run.precision`.
+    """Sets this process's flags for `run.precision`, and that cuDNN repeats its results bit for bit.
 
     TF32 keeps 10 bits of the factors of a product, on GPUs that have it; elsewhere nothing changes. By default torch
     rounds convolutions so and matrix products not; here `float32` means float32 for both.
     """
     found = PRECISIONS[name]
+    torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = found.tf32
     return found

@@ -38,7 +38,19 @@ def test_rows_have_the_promised_keys_and_the_report_is_json() -> None:
     assert [(row["method"], row["T"]) for row in report["rows"]] == [(m.name, t) for t in (1, 2) for m in methods]
     assert all(row["speed_vs_higher"] == 1.0 for row in report["rows"] if row["method"] == "higher")
     assert max(row["rel_error"] or 0.0 for row in report["rows"]) < 1e-9
+    assert all(1e-9 < row["rounding_error"] < 1e-5 for row in report["rows"] if row["method"] != "plain")
     assert said
+
+
+def test_a_method_without_room_is_a_row_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore.")
+
+    monkeypatch.setattr(Higher, "__call__", full)
+    methods = [Method("plain"), Method("higher")]
+    report = meta_step.run("overhead", (1,), methods, repeats=1, memory=False, error=False)
+    assert report["rows"][0]["seconds"] > 0
+    assert report["rows"][1]["skipped"] == "out of memory: CUDA out of memory. Tried to allocate 2 GiB."
 
 
 def test_drawn_widths_are_multiples_of_the_quantum_and_others_each_time() -> None:

@@ -1,0 +1,55 @@
+"""Meta-training on a GPU is meta-training on a CPU, and goes on bit for bit."""
+
+import pytest
+import torch
+
+from gtn_hpc.cluster.connect import connect
+from gtn_hpc.config import parse
+from gtn_hpc.core.errors import Requeue
+from gtn_hpc.curriculum.file import read
+from gtn_hpc.meta.stage import train
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+
+TEXT = """
+run: {name: taught}
+teacher:
+  generator: {noise: 16, hidden: 32, channels: [8, 8]}
+  curriculum: {steps: 4, batch: 20}
+learners:
+  - {family: conv2-fc, widths: [[8, 17], [8, 17], [8, 17]]}
+inner: {lr: 0.1, intermediate_every: 2}
+meta: {iterations: 6, batch: 32, lr: 0.005, checkpoint_every: 3}
+evaluate: {learners: 2, real_data: {enabled: false}}
+"""
+
+
+def taught(root, *overrides):
+    config = parse(TEXT, [f"run.root={root}", *overrides])
+    train(config, connect(config.run.device))
+    return read(root / "taught" / "curriculum.h5").frozen
+
+
+def test_a_gpu_teaches_what_a_cpu_teaches(tmp_path):
+    there = taught(tmp_path / "cuda", "run.device=cuda", "run.precision=float64")
+    here = taught(tmp_path / "cpu", "run.device=cpu", "run.precision=float64")
+    torch.testing.assert_close(there.x, here.x, rtol=1e-4, atol=1e-5)
+    for mine, other in zip(there.schedule.table(), here.schedule.table(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("graphs", ["false", "true"])
+def test_bf16_tf32_and_graphs_teach_much_the_same(tmp_path, graphs):
+    plain = taught(tmp_path / "plain", "run.device=cuda")
+    for precision in ("tf32", "bf16"):
+        options = ["run.device=cuda", f"run.precision={precision}", f"engine.cuda_graphs={graphs}"]
+        other = taught(tmp_path / precision, *options)
+        assert (other.x - plain.x).norm() < 0.4 * plain.x.norm()
+
+
+def test_a_run_that_was_stopped_on_a_gpu_ends_with_the_same_curriculum(tmp_path):
+    whole = taught(tmp_path / "whole", "run.device=cuda")
+    with pytest.raises(Requeue):
+        taught(tmp_path / "stopped", "run.device=cuda", "run.deadline=0.001")
+    again = taught(tmp_path / "stopped", "run.device=cuda")
+    assert again.digest() == whole.digest()
