@@ -10,7 +10,7 @@ STAMP := .venv/.installed
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test lint bench campaign-kills-train campaign-kills-search campaign-digests campaign-algorithms campaign-large campaign-slurm campaign-study packages constraints clean
+.PHONY: help venv demo test lint bench campaign-kills-train campaign-kills-search campaign-digests campaign-algorithms campaign-large campaign-slurm campaign-arms campaign-study packages constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## +/\1\t/' | expand -t 24
@@ -29,7 +29,7 @@ demo: venv  ## digits: teach, search, train the winner, report
 
 test: venv packages  ## the whole suite on two cores (COVERAGE=1: with coverage, in about twice the time)
 	@rm -f .coverage .coverage.*
-	$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest -n 3 --dist loadfile $(PYTEST)
+	$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
 	@$(if $(COVERAGE),$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
 
 lint: venv  ## format, style, types, layers
@@ -60,6 +60,9 @@ campaign-slurm: venv  ## a real Slurm: short limits, preemption, lost nodes; the
 	@sh tests/packages.sh slurmdbd mariadb-server
 	PATH="$(CURDIR)/$(BIN):$$PATH" nice -n 10 $(BIN)/python -m pytest -p no:xdist --timeout 900 --durations 0 tests/slurm/campaign_slurm.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" SLURM_TEST_ACCOUNTING=1 $(BIN)/python -m pytest -p no:xdist --timeout 900 tests/slurm
+
+campaign-arms: venv  ## MNIST: one choice of the teacher at a time, over seeds (three hours on two cores)
+	nice -n 10 $(BIN)/python tests/meta/campaign_arms.py -o $(CAMPAIGN)-arms
 
 campaign-study: venv  ## may a teacher's ranking be believed? Fashion-MNIST, small NAO cells: teach, score, certify (an hour)
 	@sh tests/packages.sh dataset-fashion-mnist

@@ -22,7 +22,30 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 settings.register_profile("suite", deadline=None, database=None, derandomize=True)
 settings.load_profile("suite")
 
+LONGEST = (
+    "slurm/test_batch_scripts.py",
+    "survival/test_launchers_restart.py",
+    "survival/test_any_number_of_ranks.py",
+    "cli/test_commands.py",
+    "launch/test_local_jobs.py",
+    "survival/",
+    "slurm/",
+    "search/",
+    "launch/",
+    "cluster/",
+)
+"""Files that mostly wait for processes, the longest first: at the end they would leave the other workers idle."""
+
 Launch = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    where = item.path.relative_to(ROOT / "tests").as_posix()
+    return next((turn for turn, start in enumerate(LONGEST) if where.startswith(start)), len(LONGEST))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from gtn_hpc.inner.auto import make_adjoint
 from gtn_hpc.inner.engine import MetaGradient, Task
 from gtn_hpc.inner.keeping import GENERATOR
 from gtn_hpc.inner.kit.adjoint import Kit
-from gtn_hpc.inner.kit.norm import Norm
 from gtn_hpc.inner.kit.structure import why_not
 from gtn_hpc.inner.optimisers import Tensors
 from gtn_hpc.inner.reverse import Reverse
@@ -205,14 +204,3 @@ def test_the_kits_rounding_after_32_steps_is_like_autograds() -> None:
     exact = gradient(torch.float64, Unrolled())
     kit, reverse = (relative_error(gradient(torch.float32, Trajectory(a)), exact) for a in (Kit(), Reverse()))
     assert kit < 3 * reverse
-
-
-@pytest.mark.parametrize("shape", [(6, 3), (6, 3, 4, 5)])
-def test_batch_norms_projection_in_plain_arithmetic_is_that_of_the_kernel(shape: tuple[int, ...]) -> None:
-    draws = torch.Generator().manual_seed(0)
-    x, v = (torch.randn(shape, generator=draws, dtype=torch.float64) for _ in range(2))
-    weight = torch.rand(3, generator=draws, dtype=torch.float64)
-    norm = Norm(1e-5)
-    _, saved = norm.forward({"weight": weight, "bias": weight}, x)
-    for found, expected in zip(norm._plainly(saved, v, weight), norm._project(saved, v, weight), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)

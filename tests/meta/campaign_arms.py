@@ -130,10 +130,11 @@ def in_a_process(group: str, arm: str, seed: int) -> Row:
 
 
 def campaign(report: Path, seeds: int, jobs: int) -> list[Row]:
-    """Every arm not yet in `report`; seed by seed, so that a campaign cut short has whole seeds."""
+    """Every arm not yet in `report`, group by group and seed by seed: one cut short has whole groups, or whole seeds."""
     rows = [json.loads(line) for line in report.read_text().splitlines()] if report.is_file() else []
     known = {(row["group"], row["arm"], row["seed"]) for row in rows}
-    wanted = [(*arm, seed) for seed in range(seeds) for arm in OPTIONS if (*arm, seed) not in known]
+    every = [(group, arm, seed) for group, arms in ARMS.items() for seed in range(seeds) for arm in arms]
+    wanted = [one for one in every if one not in known]
     with ThreadPoolExecutor(jobs) as pool, report.open("a", buffering=1) as file:
         for count, row in enumerate(pool.map(lambda arm: in_a_process(*arm), wanted), 1):
             file.write(json.dumps(row) + "\n")

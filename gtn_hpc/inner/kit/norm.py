@@ -82,18 +82,9 @@ class Norm(KitLayer):
         """weight r P(v), sum(v x_hat) [C] and sum(v) [C]."""
         x, mean, r = saved
         mask = [project, True, True]
-        if x.is_cuda and x.dtype == torch.float64:  # CUDA's kernel divides by the count in float32
-            return self._plainly(saved, v, torch.ones_like(mean) if weight is None else weight)
         if x.is_cuda and weight is None:  # CUDA's kernel for channels-last wants one
             weight = torch.ones_like(mean)
         return aten.native_batch_norm_backward(v, x, weight, None, None, mean, r, True, self.eps, mask)
-
-    def _plainly(self, saved: Normed, v: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x, mean, r = saved
-        x_hat = (x - column(mean, x)) * column(r, x)
-        along, total = (v * x_hat).sum(axes(x)), v.sum(axes(x))
-        centred = v - column(total / count(x), x) - x_hat * column(along / count(x), x)
-        return centred * column(r * weight, x), along, total
 
 
 class Centre(KitLayer):
