@@ -130,7 +130,7 @@ def in_a_process(group: str, arm: str, seed: int) -> Row:
 
 
 def campaign(report: Path, seeds: int, jobs: int) -> list[Row]:
-    """Every arm not yet in `report`, group by group and seed by seed: one cut short has whole groups, or whole seeds."""
+    """Every arm not yet in `report`, group by group and seed by seed: one cut short has whole groups."""
     rows = [json.loads(line) for line in report.read_text().splitlines()] if report.is_file() else []
     known = {(row["group"], row["arm"], row["seed"]) for row in rows}
     every = [(group, arm, seed) for group, arms in ARMS.items() for seed in range(seeds) for arm in arms]

@@ -47,9 +47,10 @@ def curriculum(
     from gtn_hpc.data import load
 
     splits = load(parse(TEXT, data).data, seed=0)
-    batch = splits.train.sample(steps * 32, torch_generator(0, "campaign"))
-    x = F.interpolate(batch.x, (side, side)).reshape(steps, 32, 1, side, side)
-    y = F.one_hot(batch.y, 10).float().reshape(steps, 32, 10)
+    draws = torch_generator(0, "campaign")
+    passes = [splits.train.sample(32 * min(27, steps - done), draws) for done in range(0, steps, 27)]
+    x = F.interpolate(torch.cat([batch.x for batch in passes]), (side, side)).reshape(steps, 32, 1, side, side)
+    y = F.one_hot(torch.cat([batch.y for batch in passes]), 10).float().reshape(steps, 32, 10)
     frozen = Frozen(x, y, torch.full((steps,), lr), torch.full((steps,), 0.5), "fixed")
     inner = parse(TEXT, [f"inner.optimiser={optimiser}"]).inner.model_dump(mode="json")
     write(path, frozen, Description("digits", (0.0,), (1.0,), inner, ("linear",), "full"), config=dump(parse(TEXT)))
