@@ -38,6 +38,13 @@ class Classroom(Room[Evaluation]):
     def classes(self) -> int:
         return self.splits.classes
 
+    def begin(self) -> None:
+        curriculum, seed = self.config.teacher.curriculum, self.config.run.seed
+        if curriculum.start == "real":
+            start_from_real(
+                self.teacher, self.splits.train, curriculum.start_passes, torch_generator(seed, "teacher/real")
+            )
+
     def judged(self, task: Task, iteration: int, replica: int, generation: int) -> Task:
         config = self.config
         draw = torch_generator(config.run.seed, stream("real", generation), iteration, replica)
@@ -72,11 +79,6 @@ def enter_classroom(config: Config, device: torch.device) -> Classroom:
     teacher = make_curriculum(config.teacher, config.inner, splits.shape, splits.classes, real)
     initialise(teacher.to(dtype), torch_generator(config.run.seed, "teacher"))
     teacher.to(device)
-    curriculum = config.teacher.curriculum
-    if curriculum.start == "real":
-        start_from_real(
-            teacher, splits.train, curriculum.start_passes, torch_generator(config.run.seed, "teacher/real")
-        )
     return Classroom(config, teacher, device, splits)
 
 

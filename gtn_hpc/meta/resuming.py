@@ -33,12 +33,16 @@ class Checkpoints:
     def __post_init__(self) -> None:
         self._saver = BackgroundSaver(self.run.checkpoints, self.config.meta.keep)
 
-    def resume(self) -> Place:
+    def resume(self, begin: Callable[[], None]) -> Place:
         """The newest whole checkpoint on all ranks; where there is none, the beginning, which is saved as one."""
         place = self._common()
-        if place is None and self.communicator.rank == 0:
+        if place is not None:
+            return place
+        begin()
+        self.communicator.broadcast(list(self.outer.named().values()))
+        if self.communicator.rank == 0:
             self.save(Place())
-        return place or Place()
+        return Place()
 
     def go_back(self, diverged: Place) -> Place:
         """To the last checkpoint, with fresh random streams.

@@ -38,6 +38,9 @@ class Room(ABC, Generic[Found]):
     def dtype(self) -> torch.dtype:
         return PRECISIONS[self.config.run.precision].dtype
 
+    def begin(self) -> None:
+        """What the teacher learns before the first meta-iteration; a run that goes on does without."""
+
     @property
     @abstractmethod
     def shape(self) -> ImageShape:

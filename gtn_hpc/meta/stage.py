@@ -78,7 +78,7 @@ class Session:
         """Runs the loop from the last checkpoint; returns the meta-iterations done, all of them saved."""
         config, communicator = self.room.config, self.communicator
         checkpoints = Checkpoints(config, self.run, self.outer, communicator, lambda text: self.observe(Noted(text)))
-        start = checkpoints.resume()
+        start = checkpoints.resume(self.room.begin)
         if start.done:
             self.observe(Resumed(start.done))
 

@@ -4,10 +4,13 @@ import pytest
 import torch
 from tiny import tiny
 
-from gtn_hpc.core.errors import ConfigError
+from gtn_hpc.cluster.connect import connect
+from gtn_hpc.core.errors import ConfigError, Requeue
 from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.curriculum.frozen import freeze
+from gtn_hpc.meta import classroom
 from gtn_hpc.meta.setup import prepare
+from gtn_hpc.meta.stage import train
 
 GENERATOR = "teacher.generator={noise: 16, hidden: 64, channels: [16, 16]}"
 
@@ -15,6 +18,7 @@ GENERATOR = "teacher.generator={noise: 16, hidden: 64, channels: [16, 16]}"
 def started(tmp_path, start, *overrides):
     config = tiny(tmp_path, f"teacher.curriculum.start={start}", GENERATOR, *overrides)
     room = prepare(config, torch.device("cpu"))
+    room.begin()
     return room, freeze(room.teacher, torch_generator(0, "test"))
 
 
@@ -54,3 +58,18 @@ def test_the_start_is_a_function_of_the_seed(tmp_path):
 def test_an_arm_without_images_of_its_own_is_refused_in_words(tmp_path, arm):
     with pytest.raises(ConfigError, match="no images of its own"):
         started(tmp_path, "real", f"teacher.curriculum.arm={arm}")
+
+
+def test_a_run_that_goes_on_is_not_fitted_again(tmp_path, monkeypatch):
+    fits = []
+    fit = classroom.start_from_real
+    monkeypatch.setattr(classroom, "start_from_real", lambda *given: (fits.append(1), fit(*given)))
+
+    def taught(root, *overrides):
+        config = tiny(tmp_path / root, "teacher.curriculum.start=real", GENERATOR, *overrides)
+        return train(config, connect("cpu")).frozen.digest()
+
+    whole = taught("whole")
+    with pytest.raises(Requeue):
+        taught("stopped", "run.deadline=0.001")
+    assert (taught("stopped"), len(fits)) == (whole, 2)
