@@ -13,6 +13,7 @@ from typing import Any
 
 from gtn_hpc.bench.farms import WORKERS, workload
 from gtn_hpc.core.environment import describe
+from gtn_hpc.core.errors import ClusterError
 
 Row = dict[str, Any]
 
@@ -68,7 +69,11 @@ def _measure(system: str, repeats: int, tasks: Sequence[str]) -> dict[str, list[
     environ = {**os.environ, "PATH": f"{beside}{os.pathsep}{os.environ.get('PATH', '')}", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-2000:]}")
+        raise ClusterError(
+            f"{system} could not be measured: {' '.join(command)} ended with {done.returncode} and said\n"
+            f"{done.stderr.strip()[-2000:]}",
+            remedy="As root, Open MPI starts only with OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1.",
+        )
     seconds: dict[str, list[float]] = json.loads(done.stdout.splitlines()[-1])
     return seconds
 

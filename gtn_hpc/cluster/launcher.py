@@ -8,8 +8,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-MARKS = (b"TORCHELASTIC_RUN_ID=", b"OMPI_COMM_WORLD_RANK=", b"PMI_RANK=", b"SLURM_STEP_ID=")
+SLURM = b"SLURM_STEP_ID="
+MARKS = (b"TORCHELASTIC_RUN_ID=", b"OMPI_COMM_WORLD_RANK=", b"PMI_RANK=", SLURM)
 """Variables by which a launcher marks the processes that it starts, in the order in which launchers are asked."""
+
+FIRST = ("mpi", "prte", "orte", "hydra", "slurm", "srun", "torchrun", "python")
+"""How commands begin that may start ranks while they are the first process of a container."""
 
 PROC = Path("/proc")
 
@@ -18,12 +22,15 @@ def end_with_launcher() -> None:
     """From now on this process is killed when its launcher, or a process between them, ends in whatever way.
 
     The launcher is the nearest ancestor without the mark that this process carries (torchrun's agent, mpiexec or its
-    daemon, slurmstepd). A process without a mark was started by a person, who may log out: it is left alone. Linux
-    only; elsewhere the next exchange finds the others missing.
+    daemon, slurmstepd). A process without a mark was started by a person, who may log out: it is left alone. One whose
+    launcher has ended already, before it could look, ends at once. Linux only; elsewhere the next exchange finds the
+    others missing.
     """
     if not sys.platform.startswith("linux"):
         return
     ancestors = list(_up_to_launcher())
+    if ancestors and ancestors[-1] == 1 and _is_orphan():
+        os.kill(os.getpid(), signal.SIGKILL)
     if ancestors:
         threading.Thread(target=_end_with, args=(ancestors,), daemon=True, name="end with launcher").start()
 
@@ -36,6 +43,19 @@ def _up_to_launcher() -> Iterator[int]:
         if _mark(pid) != mark:
             return
         pid = _parent(pid)
+
+
+def _is_orphan() -> bool:
+    """Whether the first process, of the machine or of the container, has inherited this rank rather than started it.
+
+    Slurm ends the processes of a step itself, those too that were detached on purpose.
+    """
+    if _mark(os.getpid()) == SLURM:
+        return False
+    try:
+        return not (PROC / "1" / "comm").read_text().startswith(FIRST)
+    except OSError:
+        return False
 
 
 def _mark(pid: int) -> bytes | None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 
@@ -31,6 +32,11 @@ def until(met, seconds=60.0):
             return False
         time.sleep(0.02)
     return True
+
+
+def parent_of(pid):
+    with open(f"/proc/{pid}/stat") as status:
+        return int(status.read().rpartition(")")[2].split()[1])
 
 
 def alive(pid):
@@ -63,6 +69,42 @@ def test_who_was_started_by_a_person_lives_on(tmp_path):
         process.wait()
         assert not until(lambda: not alive(rank), 0.3)
         os.kill(rank, signal.SIGKILL)
+
+
+def test_a_rank_that_begins_when_its_launcher_is_gone_ends_at_once(tmp_path):
+    orphan = f"sleep 0.5; exec {sys.executable} {WAITS} {tmp_path}"
+    started = subprocess.run(
+        ["sh", "-c", f"sh -c '{orphan}' >/dev/null 2>&1 & echo $!"],
+        env={**os.environ, "OMPI_COMM_WORLD_RANK": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rank = int(started.stdout)
+    if parent_of(rank) != 1:
+        os.kill(rank, signal.SIGKILL)
+        pytest.skip("orphans go elsewhere than to the first process here")
+    assert until(lambda: not alive(rank))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("mark", "first", "orphan"),
+    [
+        ("OMPI_COMM_WORLD_RANK", "systemd", True),
+        ("TORCHELASTIC_RUN_ID", "tini", True),
+        ("PMI_RANK", "mpiexec", False),
+        ("OMPI_COMM_WORLD_RANK", "prterun", False),
+        ("SLURM_STEP_ID", "systemd", False),
+    ],
+)
+def test_a_child_of_the_first_process_is_an_orphan_unless_that_starts_ranks(monkeypatch, tmp_path, mark, first, orphan):
+    monkeypatch.setattr(launcher, "PROC", tmp_path)
+    for pid in (1, os.getpid()):
+        (tmp_path / str(pid)).mkdir()
+    (tmp_path / "1" / "comm").write_text(f"{first}\n")
+    (tmp_path / str(os.getpid()) / "environ").write_bytes(f"HOME=/root\0{mark}=0\0".encode())
+    assert launcher._is_orphan() == orphan
 
 
 def test_a_launcher_that_is_gone_already(monkeypatch):
