@@ -151,12 +151,12 @@ def page(rows: list[Row], seeds: int) -> str:
         "# What makes a teacher good: one choice at a time",
         "",
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, `make campaign-arms`: configs/arms/mnist.yaml (MNIST, 16 "
-        f"steps of 32 images, 120 meta-iterations, one thread a run), {seeds} seeds, each teacher judged by {LEARNERS} "
-        "never-seen learners of random widths on 5,000 validation images. Difference: from the first arm, seed by "
-        "seed, with Student's 95 % interval.",
+        f"steps of 32 images, 120 meta-iterations, one thread a run), {seeds} seeds wanted, each teacher judged by "
+        f"{LEARNERS} never-seen learners of random widths on 5,000 validation images. Difference: from the first "
+        "arm, seed by seed, with Student's 95 % interval.",
         "",
-        "| choice | arm | accuracy, mean (sd over seeds) | difference | seconds |",
-        "|---|---|---|---|---|",
+        "| choice | arm | seeds | accuracy, mean (sd over seeds) | difference | seconds |",
+        "|---|---|---|---|---|---|",
     ]
     for group, arm in OPTIONS:
         mine = [row for row in rows if (row["group"], row["arm"]) == (group, arm)]
@@ -173,7 +173,7 @@ def values(rows: list[Row], group: str, arm: str) -> dict[int, float]:
 
 def cells(mine: list[Row], found: dict[int, float], base: dict[int, float]) -> list[str]:
     if not found:
-        return [mine[0].get("failed", "") if mine else "not run", "", ""]
+        return ["0", mine[0].get("failed", "") if mine else "not run", "", ""]
     known = list(found.values())
     spread = f" ({np.std(known, ddof=1):.2f})" if len(known) > 1 else ""
     both = sorted(set(found) & set(base))
@@ -182,7 +182,7 @@ def cells(mine: list[Row], found: dict[int, float], base: dict[int, float]) -> l
         gain = paired_difference([found[s] for s in both], [base[s] for s in both])
         apart = f"{gain.value:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]"
     seconds = np.mean([row["seconds"] for row in mine])
-    return [f"{np.mean(known):.2f}{spread}" if len(known) > 1 else f"{known[0]:.2f}", apart, f"{seconds:.0f}"]
+    return [str(len(known)), f"{np.mean(known):.2f}{spread}", apart, f"{seconds:.0f}"]
 
 
 def curve_lines(rows: list[Row]) -> list[str]:
