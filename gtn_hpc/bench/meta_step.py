@@ -61,7 +61,7 @@ def run(
         for method, times in bench.times(say).items():
             found = errors.get(method, {"rel_error": None, "rounding_error": None})
             rows.append({"method": method.name, "mode": method.mode, "T": t, **times, **found})
-    if memory and not machine.cuda:
+    if memory or machine.cuda:
         _add_memory(rows, workload, able, machine, say)
     return {
         "bench": "meta-step",
@@ -179,6 +179,9 @@ def _relative(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
 
 def _add_memory(rows: list[Row], workload: str, methods: Sequence[Method], machine: Machine, say: Say) -> None:
     for method in methods:
+        if machine.cuda:
+            _enter(rows, method, _counted(rows, method))
+            continue
         flat = method.name.startswith("trajectory")
         timed = {row["T"] for row in rows}
         cells = {}
@@ -187,6 +190,12 @@ def _add_memory(rows: list[Row], workload: str, methods: Sequence[Method], machi
                 cells[t] = added_peak(workload, method, t, machine)
                 say(f"memory {method} T={t}: {cells[t]}")
         _enter(rows, method, cells)
+
+
+def _counted(rows: Sequence[Row], method: Method) -> dict[int, float | str]:
+    """What the timed runs on a GPU added, by T."""
+    own = [row for row in rows if (row["method"], row["mode"]) == (method.name, method.mode)]
+    return {row["T"]: row["mib_added"] for row in own if "mib_added" in row}
 
 
 def _enter(rows: list[Row], method: Method, cells: dict[int, float | str]) -> None:

@@ -39,7 +39,7 @@ class Checkpoints:
         if place is not None:
             return place
         begin()
-        self.communicator.broadcast(list(self.outer.named().values()))
+        self._share()
         if self.communicator.rank == 0:
             self.save(Place())
         return Place()
@@ -91,8 +91,12 @@ class Checkpoints:
     def _common(self) -> Place | None:
         """What rank 0 finds, on all ranks."""
         place = first_does(self.communicator, self._load)
-        self.communicator.broadcast(list(self.outer.named().values()))
+        if place is not None:
+            self._share()
         return place
+
+    def _share(self) -> None:
+        self.communicator.broadcast(list(self.outer.named().values()))
 
     def _load(self) -> Place | None:
         self.wait()

@@ -88,3 +88,14 @@ def test_a_device_or_precision_that_is_not_there_is_refused() -> None:
         meta_step.run(machine=Machine("cpu", "float16"))
     with pytest.raises(UsageError, match="no device 'tpu' here"):
         meta_step.run(machine=Machine("tpu"))
+
+
+def test_what_a_gpu_counted_becomes_a_growth_per_step() -> None:
+    name = {"method": "higher", "mode": "flat"}
+    rows = [
+        name | {"T": 32, "mib_added": 320.0},
+        name | {"T": 128, "mib_added": 1280.0},
+        name | {"T": 8, "skipped": "x"},
+    ]
+    meta_step._enter(rows, Method("higher"), meta_step._counted(rows, Method("higher")))
+    assert [row.get("mib_per_step") for row in rows] == [10.0, 10.0, None]

@@ -7,7 +7,7 @@ from torch import distributed as dist
 from gtn_hpc.cluster.reduction import REDUCTIONS, ByStep
 from gtn_hpc.cluster.torch_communicator import TorchCommunicator
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU; benchmarks/2026-11-26-gpu.md")
 
 
 def test_one_rank_over_nccl_sums_gathers_broadcasts_and_tells():

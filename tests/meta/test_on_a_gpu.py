@@ -9,7 +9,7 @@ from gtn_hpc.core.errors import Requeue
 from gtn_hpc.curriculum.file import read
 from gtn_hpc.meta.stage import train
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU; benchmarks/2026-11-26-gpu.md")
 
 TEXT = """
 run: {name: taught}

@@ -27,6 +27,10 @@ final: {top_k: 2, epochs: 2, checkpoint_every: 1, recipe: {lr: 0.1, batch: 64}}
 """
 
 
+PASS = 27
+"""Batches of 32: as many as every split of the digits used here has training images for."""
+
+
 def configured(directory: Path, *overrides: str) -> Config:
     return parse(TEXT, [f"run.root={directory}", *overrides])
 
@@ -48,7 +52,7 @@ def curriculum(
 
     splits = load(parse(TEXT, data).data, seed=0)
     draws = torch_generator(0, "campaign")
-    passes = [splits.train.sample(32 * min(27, steps - done), draws) for done in range(0, steps, 27)]
+    passes = [splits.train.sample(32 * min(PASS, steps - done), draws) for done in range(0, steps, PASS)]
     x = F.interpolate(torch.cat([batch.x for batch in passes]), (side, side)).reshape(steps, 32, 1, side, side)
     y = F.one_hot(torch.cat([batch.y for batch in passes]), 10).float().reshape(steps, 32, 10)
     frozen = Frozen(x, y, torch.full((steps,), lr), torch.full((steps,), 0.5), "fixed")
