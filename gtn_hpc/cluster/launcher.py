@@ -48,9 +48,10 @@ def _up_to_launcher() -> Iterator[int]:
 def _is_orphan() -> bool:
     """Whether the first process, of the machine or of the container, has inherited this rank rather than started it.
 
-    Slurm ends the processes of a step itself, those too that were detached on purpose.
+    Slurm ends the processes of a step itself, those too that were detached on purpose. A first process with this rank's
+    own mark is that of a container which the launcher started.
     """
-    if _mark(os.getpid()) == SLURM:
+    if _mark(os.getpid()) in (SLURM, _mark(1)):
         return False
     try:
         return not (PROC / "1" / "comm").read_text().startswith(FIRST)

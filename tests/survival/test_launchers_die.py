@@ -89,21 +89,26 @@ def test_a_rank_that_begins_when_its_launcher_is_gone_ends_at_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("mark", "first", "orphan"),
+    ("mark", "first", "marked", "orphan"),
     [
-        ("OMPI_COMM_WORLD_RANK", "systemd", True),
-        ("TORCHELASTIC_RUN_ID", "tini", True),
-        ("PMI_RANK", "mpiexec", False),
-        ("OMPI_COMM_WORLD_RANK", "prterun", False),
-        ("SLURM_STEP_ID", "systemd", False),
+        ("OMPI_COMM_WORLD_RANK", "systemd", False, True),
+        ("TORCHELASTIC_RUN_ID", "tini", False, True),
+        ("PMI_RANK", "mpiexec", False, False),
+        ("OMPI_COMM_WORLD_RANK", "prterun", False, False),
+        ("OMPI_COMM_WORLD_RANK", "appinit", True, False),
+        ("SLURM_STEP_ID", "systemd", False, False),
     ],
 )
-def test_a_child_of_the_first_process_is_an_orphan_unless_that_starts_ranks(monkeypatch, tmp_path, mark, first, orphan):
+def test_a_child_of_the_first_process_is_an_orphan_unless_that_starts_ranks(
+    monkeypatch, tmp_path, mark, first, marked, orphan
+):
     monkeypatch.setattr(launcher, "PROC", tmp_path)
     for pid in (1, os.getpid()):
         (tmp_path / str(pid)).mkdir()
     (tmp_path / "1" / "comm").write_text(f"{first}\n")
-    (tmp_path / str(os.getpid()) / "environ").write_bytes(f"HOME=/root\0{mark}=0\0".encode())
+    own = f"HOME=/root\0{mark}=0\0".encode()
+    (tmp_path / str(os.getpid()) / "environ").write_bytes(own)
+    (tmp_path / "1" / "environ").write_bytes(own if marked else b"HOME=/root\0")
     assert launcher._is_orphan() == orphan
 
 
