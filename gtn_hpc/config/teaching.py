@@ -93,9 +93,20 @@ class Curriculum(Section):
     )
     steps: int = Field(32, ge=1, description="inner steps T")
     batch: int = Field(128, ge=1, description="synthetic images a step, B")
+    cycle: int | None = Field(
+        None, ge=1, description="batches that differ, shown in turn and again: few images, many steps (empty: T)"
+    )
     start: Literal["noise", "real"] = Field("noise", description="random images, or fitted to real training images")
     start_passes: int = Field(100, ge=1, description="passes over the curriculum that fit a generator to real images")
     labels: Literal["even", "learned"] = Field("even", description="fixed balanced classes, or soft learned labels")
+
+    @model_validator(mode="after")
+    def _cycle_of_own_images(self) -> "Curriculum":
+        if self.cycle is not None and self.cycle > self.steps:
+            raise ValueError(f"cycle is {self.cycle}, more than steps = {self.steps}")
+        if self.cycle is not None and self.arm in ("none", "real_data"):
+            raise ValueError(f"cycle needs an arm with images of its own; {self.arm} draws new ones at each step")
+        return self
 
 
 class Teacher(Section):
@@ -168,6 +179,9 @@ class Meta(Section):
     schedule: Literal["cosine", "constant"] = Field("cosine", description="schedule of the outer learning rate")
     final_lr: float = Field(0.1, gt=0, le=1, description="where the cosine ends, as a fraction of lr")
     clip: float | None = Field(None, gt=0, description="largest norm of the meta-gradient")
+    average: float | None = Field(
+        None, gt=0, lt=1, description="decay of the teacher's moving average, which is then judged and exported"
+    )
     grow: Grow | None = Field(None, description="curriculum length that grows during training")
     checkpoint_every: int = Field(100, ge=1, description="meta-iterations between checkpoints")
     checkpoint_minutes: float = Field(10, gt=0, description="minutes between checkpoints at most")

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from gtn_hpc.config.teaching import Inner, Teacher
 from gtn_hpc.core.errors import UsageError
 from gtn_hpc.core.records import Batch, ImageShape
-from gtn_hpc.curriculum.base import Curriculum, Order, Show, index_plan
+from gtn_hpc.curriculum.base import Curriculum, Order, Show
 from gtn_hpc.curriculum.labels import Labels
 from gtn_hpc.curriculum.schedule import Schedule, make_schedule
 from gtn_hpc.models.generator import AMPLITUDE, Generator
@@ -25,11 +25,12 @@ class Generated(Curriculum):
     def __init__(
         self, section: Teacher, schedule: Schedule, image: ImageShape, classes: int, *, order: Order, learned: bool
     ) -> None:
-        steps, batch = section.curriculum.steps, section.curriculum.batch
-        super().__init__(schedule, steps, batch, order)
-        self.labels = Labels(steps * batch, classes, learned=section.curriculum.labels == "learned")
+        chosen = section.curriculum
+        super().__init__(schedule, chosen.steps, chosen.batch, order, chosen.cycle)
+        images = self.cycle * self.batch
+        self.labels = Labels(images, classes, learned=chosen.labels == "learned")
         self.generator = Generator(section.generator, image, classes)
-        latents = torch.empty(steps * batch, section.generator.noise)
+        latents = torch.empty(images, section.generator.noise)
         if learned:
             self.latents = nn.Parameter(latents)
         else:
@@ -40,7 +41,7 @@ class Generated(Curriculum):
         self.latents.normal_(generator=generator)
 
     def plan(self, generator: torch.Generator) -> Show:
-        index = index_plan(self.order, self.steps, self.batch, generator, self.latents.device)
+        index = self.index(generator, self.latents.device)
         return lambda steps: self.make(index[steps.start : steps.stop], self.latents)
 
     def show(self, index: Tensor) -> Batch:
@@ -72,17 +73,18 @@ class DistilledPixels(Curriculum):
     """The pixels themselves are learned, without a generator (Dataset Distillation, Wang et al. 2018)."""
 
     def __init__(self, section: Teacher, schedule: Schedule, image: ImageShape, classes: int) -> None:
-        steps, batch = section.curriculum.steps, section.curriculum.batch
-        super().__init__(schedule, steps, batch, "fixed")
-        self.labels = Labels(steps * batch, classes, learned=section.curriculum.labels == "learned")
-        self.pixels = nn.Parameter(torch.empty(steps * batch, image.channels, image.height, image.width))
+        chosen = section.curriculum
+        super().__init__(schedule, chosen.steps, chosen.batch, "fixed", chosen.cycle)
+        images = self.cycle * self.batch
+        self.labels = Labels(images, classes, learned=chosen.labels == "learned")
+        self.pixels = nn.Parameter(torch.empty(images, image.channels, image.height, image.width))
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
         self.pixels.normal_(0.0, AMPLITUDE / 2, generator=generator)
 
     def plan(self, generator: torch.Generator) -> Show:
-        index = index_plan(self.order, self.steps, self.batch, generator, self.pixels.device)
+        index = self.index(generator, self.pixels.device)
         return lambda steps: [Batch(self.pixels[index[t]], self.labels(index[t])) for t in steps]
 
 

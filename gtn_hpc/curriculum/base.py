@@ -1,6 +1,7 @@
 """What a teacher is: a module that gives out episodes.
 
-Shapes: T steps, B images a step, N = T B images in all, Z latent size, K classes.
+Shapes: T steps, B images a step, Z latent size, K classes; N = T B images in all, or C B where C batches are shown in
+turn and again (a cycle: few images for each class, many steps).
 """
 
 from abc import ABC, abstractmethod
@@ -46,11 +47,12 @@ class Episode:
 
 
 class Curriculum(nn.Module, ABC):
-    """A teacher; its parameters are what meta-training learns."""
+    """A teacher; its parameters are what meta-training learns. `cycle` is the number of batches that differ (T)."""
 
-    def __init__(self, schedule: Schedule, steps: int, batch: int, order: Order) -> None:
+    def __init__(self, schedule: Schedule, steps: int, batch: int, order: Order, cycle: int | None = None) -> None:
         super().__init__()
         self.schedule, self.steps, self.batch, self.order = schedule, steps, batch, order
+        self.cycle = steps if cycle is None else cycle
 
     def episode(self, generator: torch.Generator, steps: int | None = None) -> Episode:
         """One pass with fresh randomness.
@@ -62,7 +64,7 @@ class Curriculum(nn.Module, ABC):
 
     def by_step(self) -> set[str]:
         """Names of the parameters of which step t of every episode uses the t-th of T equal parts, and no other."""
-        pool = ("latents", "pixels", "labels.") if self.order == "fixed" else ()
+        pool = ("latents", "pixels", "labels.") if self.order == "fixed" and self.cycle == self.steps else ()
         rows = {name: len(parameter) for name, parameter in self.named_parameters() if parameter.dim()}
         own = {name for name, count in rows.items() if name.startswith("schedule.") and count == self.steps}
         return own | {name for name in rows if name.startswith(pool)}
@@ -71,13 +73,13 @@ class Curriculum(nn.Module, ABC):
     def plan(self, generator: torch.Generator) -> Show:
         """Draws all that is random in a pass; the function that it returns shows some of its steps."""
 
+    def index(self, generator: torch.Generator, device: torch.device) -> Tensor:
+        """Which image [T, B] of the pool of N each step shows; each cycle is shuffled anew, where the order says so."""
+        cycles = [self._one_cycle(generator) for _ in range(0, self.steps, self.cycle)]
+        return torch.cat(cycles)[: self.steps].to(device)
 
-def index_plan(order: Order, steps: int, batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """Which image [T, B] of the pool each step shows."""
-    index = torch.arange(steps * batch)
-    if order == "all":
-        index = index[torch.randperm(steps * batch, generator=generator)]
-    index = index.reshape(steps, batch)
-    if order == "batches":
-        index = index[torch.randperm(steps, generator=generator)]
-    return index.to(device)
+    def _one_cycle(self, generator: torch.Generator) -> Tensor:
+        images = self.cycle * self.batch
+        index = torch.randperm(images, generator=generator) if self.order == "all" else torch.arange(images)
+        index = index.reshape(self.cycle, self.batch)
+        return index[torch.randperm(self.cycle, generator=generator)] if self.order == "batches" else index

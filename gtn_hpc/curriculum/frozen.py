@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gtn_hpc.core.records import Batch
-from gtn_hpc.curriculum.base import Curriculum, Order, Show, index_plan
+from gtn_hpc.curriculum.base import Curriculum, Order, Show
 from gtn_hpc.curriculum.schedule import FixedSchedule
 
 
@@ -24,7 +24,7 @@ class Frozen(Curriculum):
     def plan(self, generator: torch.Generator) -> Show:
         if self.order == "fixed":
             return lambda steps: [Batch(self.x[t], self.y[t]) for t in steps]
-        index = index_plan(self.order, self.steps, self.batch, generator, self.x.device)
+        index = self.index(generator, self.x.device)
         x, y = self.x.flatten(0, 1), self.y.flatten(0, 1)
         return lambda steps: [Batch(x[index[t]], y[index[t]]) for t in steps]
 

@@ -1,10 +1,12 @@
-"""The outer optimiser: Adam on the teacher's parameters, with the schedule as a function of the iteration."""
+"""The outer optimiser: Adam on the teacher's parameters, with the schedule as a function of the iteration, and the
+moving average of what it made of them (Polyak averaging)."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gtn_hpc.config.teaching import Meta
 from gtn_hpc.curriculum.base import Curriculum
@@ -12,7 +14,7 @@ from gtn_hpc.inner.optimisers import Tensors
 
 
 class Outer:
-    """Holds Adam's moments; `step` is one update of the teacher."""
+    """Holds Adam's moments, and the average where one is asked for; `step` is one update of the teacher."""
 
     def __init__(self, teacher: Curriculum, section: Meta) -> None:
         self.teacher, self.section = teacher, section
@@ -21,6 +23,14 @@ class Outer:
         )
         for parameter in teacher.parameters():
             self.adam.state[parameter] = _no_moments(parameter)
+        self.average: AveragedModel | None = None
+        if section.average is not None:
+            self.average = AveragedModel(teacher, multi_avg_fn=get_ema_multi_avg_fn(section.average))
+
+    @property
+    def result(self) -> Curriculum:
+        """The teacher that is judged and exported: the average, or the one that was updated last."""
+        return self.teacher if self.average is None else cast(Curriculum, self.average.module)
 
     def step(self, gradient: Tensors, iteration: int) -> float:
         """Updates the teacher along `gradient`; returns the gradient's norm before clipping."""
@@ -32,6 +42,8 @@ class Outer:
             group["lr"] = self.lr(iteration)
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update_parameters(self.teacher)
         return float(norm)
 
     def lr(self, iteration: int) -> float:
@@ -42,22 +54,28 @@ class Outer:
         return self.section.lr * (self.section.final_lr + (1 - self.section.final_lr) * cosine)
 
     def named(self) -> Tensors:
-        """Every tensor of teacher and moments by a name for people, in one order on all ranks."""
+        """Every tensor of teacher, moments and average by a name for people, in one order on all ranks."""
         moments = {
             f"{moment} of {name}": tensor
             for name, parameter in self.teacher.named_parameters()
             for moment, tensor in self.adam.state[parameter].items()
         }
-        return {**self.teacher.state_dict(), **moments}
+        return {**self.teacher.state_dict(), **moments, **{f"average {k}": v for k, v in self._averaged().items()}}
 
     def state(self) -> dict[str, Any]:
-        """Teacher and moments as nested tensors, for a checkpoint."""
-        return {"teacher": self.teacher.state_dict(), "adam": self.adam.state_dict()["state"]}
+        """Teacher, moments and average as nested tensors, for a checkpoint."""
+        adam = self.adam.state_dict()["state"]
+        return {"teacher": self.teacher.state_dict(), "adam": adam, "average": self._averaged()}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.teacher.load_state_dict(state["teacher"])
         groups = self.adam.state_dict()["param_groups"]
         self.adam.load_state_dict({"state": state["adam"], "param_groups": groups})
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+
+    def _averaged(self) -> Tensors:
+        return {} if self.average is None else self.average.state_dict()
 
 
 def _no_moments(parameter: Tensor) -> Tensors:

@@ -135,7 +135,7 @@ class Session:
         return None
 
     def frozen(self) -> Frozen:
-        return freeze(self.room.teacher, torch_generator(self.room.config.run.seed, "export"))
+        return freeze(self.outer.result, torch_generator(self.room.config.run.seed, "export"))
 
     def observe(self, event: Event) -> None:
         for observer in self.observers:

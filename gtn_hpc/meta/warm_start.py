@@ -42,7 +42,7 @@ def start_from_real(teacher: Curriculum, images: ImageSet, passes: int, generato
 
 def _fit(teacher: Generated, targets: Tensor, passes: int) -> None:
     adam = torch.optim.Adam([p for p in teacher.parameters() if p.requires_grad], lr=FIT_LR)
-    index = torch.arange(len(targets), device=targets.device).reshape(teacher.steps, teacher.batch)
+    index = torch.arange(len(targets), device=targets.device).reshape(teacher.cycle, teacher.batch)
     for _ in range(passes):
         for step in index:
             adam.zero_grad(set_to_none=True)

@@ -80,6 +80,8 @@ ARMS: dict[str, dict[str, list[str]]] = {
         "learned labels": ["teacher.curriculum.labels=learned"],
         "growing T, from 4": ["meta.grow={start: 4, every: 8}"],
         "random window of 8": ["engine.window=8", "engine.random_window=true"],
+        "moving average, .9": ["meta.average=0.9"],
+        "8 batches, shown twice": ["teacher.curriculum.cycle=8"],
     },
 }
 OPTIONS = {(group, arm): options for group, arms in ARMS.items() for arm, options in arms.items()}
@@ -130,10 +132,12 @@ def in_a_process(group: str, arm: str, seed: int) -> Row:
 
 
 def campaign(report: Path, seeds: int, jobs: int) -> list[Row]:
-    """Every arm not yet in `report`, group by group and seed by seed: one cut short has whole groups."""
+    """Every arm not yet in `report`: the curricula over all seeds, then the others seed by seed, so that a campaign cut
+    short has the paper's table, and each choice once."""
     rows = [json.loads(line) for line in report.read_text().splitlines()] if report.is_file() else []
     known = {(row["group"], row["arm"], row["seed"]) for row in rows}
-    every = [(group, arm, seed) for group, arms in ARMS.items() for seed in range(seeds) for arm in arms]
+    every = [(group, arm, seed) for seed in range(seeds) for group, arm in OPTIONS]
+    every.sort(key=lambda one: one[0] != BASELINE[0])
     wanted = [one for one in every if one not in known]
     with ThreadPoolExecutor(jobs) as pool, report.open("a", buffering=1) as file:
         for count, row in enumerate(pool.map(lambda arm: in_a_process(*arm), wanted), 1):
