@@ -6,9 +6,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,19 +24,22 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 settings.register_profile("suite", deadline=None, database=None, derandomize=True)
 settings.load_profile("suite")
 
+TOGETHER = ("slurm/", "cli/", "report/")
+"""Directories whose files share what is costly to make: a cluster, a finished run, a page. One worker does them all."""
+
 LONGEST = (
-    "slurm/test_batch_scripts.py",
+    "slurm/",
+    "cli/",
     "survival/test_launchers_restart.py",
     "survival/test_any_number_of_ranks.py",
-    "cli/test_commands.py",
     "launch/test_local_jobs.py",
+    "report/",
     "survival/",
-    "slurm/",
     "search/",
     "launch/",
     "cluster/",
 )
-"""Files that mostly wait for processes, the longest first: at the end they would leave the other workers idle."""
+"""What takes longest or mostly waits for processes comes first: at the end it would leave the other workers idle."""
 
 Launch = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -46,6 +51,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _turn(item: pytest.Item) -> int:
     where = item.path.relative_to(ROOT / "tests").as_posix()
     return next((turn for turn, start in enumerate(LONGEST) if where.startswith(start)), len(LONGEST))
+
+
+class Scheduling(LoadScopeScheduling):
+    """A file's tests run in one worker, and those of some directories."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        where = nodeid.partition("::")[0].removeprefix("tests/")
+        return next((start for start in TOGETHER if where.startswith(start)), where)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -99,6 +99,14 @@ class ImageSet:
         images = self.normalisation.apply(self.images[part]) if self.held is None else self.held[part]
         return Batch(images, self.labels[part])
 
+    def spread(self, most: int) -> "ImageSet":
+        """At most `most` of the images, evenly spaced; the set itself where it has no more."""
+        if len(self) <= most:
+            return self
+        every = torch.arange(most, device=self.labels.device) * len(self) // most
+        held = None if self.held is None else self.held[every]
+        return ImageSet(self.images[every], self.labels[every], self.classes, self.normalisation, held)
+
     def sample(self, size: int, generator: Generator, augment: Augment | None = None) -> Batch:
         """`size` different images, uniformly drawn; batches are independent of each other. All if N <= `size`."""
         return self._augmented(self._picked(_distinct(len(self), size, generator)), generator, augment)

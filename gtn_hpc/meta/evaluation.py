@@ -21,7 +21,10 @@ from gtn_hpc.training.run import Progress, train
 from gtn_hpc.training.streams import RealBatches, constant
 
 Accuracies = NDArray[np.float64]
-"""[learners, T]: accuracy of each learner after each inner step."""
+"""[learners, T]: accuracy of each learner after each inner step; the last on all images of a split."""
+
+ON_THE_WAY = 2000
+"""Images, spread over the split, that accuracy before the last step is measured on: a curve needs no more."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +128,11 @@ def _learner(config: Config, splits: Splits, images: ImageSet, stream: str, inde
 
 def _curve(learner: Learner, episode: Episode, images: ImageSet, at: list[int] | None = None) -> list[float]:
     """Accuracy after each step of `at` (default: all); a learner that diverges counts as one that knows nothing."""
-    steps = at or list(range(1, episode.steps + 1))
+    last, few = episode.steps, images.spread(ON_THE_WAY)
+    steps = at or list(range(1, last + 1))
     try:
-        progress = train(learner, Progress(0, learner.initial_state()), episode, images, until=episode.steps, at=steps)
+        progress = train(learner, Progress(0, learner.initial_state()), episode, few, until=last - 1, at=steps)
+        progress = train(learner, progress, episode, images, until=last, at=[last])
     except NonFiniteError:
         return [1.0 / images.classes] * len(steps)
     return [progress.curve[t].accuracy for t in steps]

@@ -10,7 +10,7 @@ from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import Splits
-from gtn_hpc.meta.evaluation import Control, Evaluation
+from gtn_hpc.meta.evaluation import ON_THE_WAY, Control, Evaluation
 from gtn_hpc.storage import Column, Schema
 
 JUDGEMENT = Schema("judgement", 1)
@@ -68,7 +68,7 @@ def record(run: RunDirectory, config: Config, digest: str, evaluation: Evaluatio
 
 def _told(evaluation: Evaluation) -> tuple[dict[str, Column], dict[str, str | float | int]]:
     dims = ("learner", "inner_step")
-    told = f"accuracy on the {evaluation.split} split after each inner step"
+    told = f"accuracy on the {evaluation.split} split after each inner step, before the last on at most {ON_THE_WAY}"
     columns = {"teacher": Column(evaluation.teacher, "1", f"{told}, taught by this curriculum", dims)}
     if evaluation.families:
         columns["family"] = Column(list(evaluation.families), "", "network family of the learner", dims[:1])

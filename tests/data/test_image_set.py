@@ -77,6 +77,16 @@ def test_samples_are_uniform_also_in_their_order(size):
         assert statistic < 35, "11 degrees of freedom: exceeded by chance once in 4,000"
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_some_images_are_spread_evenly_over_the_set(held):
+    images = image_set(50).holding() if held else image_set(50)
+    few, want = images.spread(20), torch.arange(20) * 50 // 20
+    assert torch.equal(few.labels, images.labels[want])
+    assert torch.equal(few.normalised().x, images.normalised(want).x)
+    assert int(want.max()) >= 47
+    assert images.spread(50) is images
+
+
 def test_a_sample_larger_than_the_set_is_the_set():
     assert sorted(image_set(5).sample(9, generator()).y.tolist()) == list(range(5))
 

@@ -1,5 +1,7 @@
 """Judging a teacher: the control is real data at its best, the same learners, and files tell what was measured."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from gtn_hpc import storage
 from gtn_hpc.config import parse
 from gtn_hpc.core.errors import DataError, UsageError
 from gtn_hpc.curriculum import file
+from gtn_hpc.meta import evaluation
 from gtn_hpc.meta.evaluation import evaluate_teacher, final_accuracies
 from gtn_hpc.meta.export import JUDGEMENT, read_evaluation, record
 from gtn_hpc.meta.judge import config_of, judge, of_families, reencode
@@ -108,6 +111,18 @@ def test_the_quick_check_is_the_last_step_of_the_long_one(taught, found):
     config = config_of(found)
     quick = final_accuracies(config, found.frozen, prepare(config, CPU).splits, learners=3)
     np.testing.assert_array_equal(quick, taught.evaluation.teacher[:, -1])
+
+
+def test_before_the_last_step_a_few_images_spread_over_the_split_count(taught, found, monkeypatch):
+    config, whole = config_of(found), taught.evaluation.teacher
+    splits = prepare(config, CPU).splits
+    few = replace(splits, validation=splits.validation.spread(13))
+    monkeypatch.setattr(evaluation, "ON_THE_WAY", 13)
+    mixed = evaluate_teacher(config, found.frozen, splits, learners=3, real_data=False).teacher
+    alone = evaluate_teacher(config, found.frozen, few, learners=3, real_data=False).teacher
+    np.testing.assert_array_equal(mixed[:, -1], whole[:, -1])
+    np.testing.assert_array_equal(mixed[:, :-1], alone[:, :-1])
+    assert (mixed[:, :-1] != whole[:, :-1]).any()
 
 
 def test_the_test_split_is_another_one(taught, found):

@@ -22,12 +22,9 @@ PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "munged")
 
 
 def pytest_collection_modifyitems(items):
-    """All of these share the one cluster, thus one process of the suite."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.slurm)
-            if item.config.pluginmanager.hasplugin("xdist"):
-                item.add_marker(pytest.mark.xdist_group("slurm"))
 
 
 def free_ports(first=28400, block=20):
