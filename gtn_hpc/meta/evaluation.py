@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gtn_hpc.config import Config
+from gtn_hpc.core.allocator import keep_freed_memory
 from gtn_hpc.core.errors import NonFiniteError
 from gtn_hpc.core.streams import derive, torch_generator
 from gtn_hpc.curriculum.frozen import Frozen
@@ -60,6 +61,7 @@ def evaluate_teacher(
 
     The control's rate and momentum are chosen on validation from `evaluate.real_data`, with learners of its own.
     """
+    keep_freed_memory()
     images = splits.test if split == "test" else splits.validation
     taught = np.array([_taught(config, frozen, splits, images, index) for index in range(learners)])
     control = _control(config, frozen, splits, images, learners) if real_data else None
