@@ -17,6 +17,7 @@ evaluate: {learners: 3, real_data: {lr: [0.4], momentum: [0.5], tune_learners: 1
 search:
   space: {name: conv, widths: [[2, 9], [2, 9], [4, 17]]}
   budget: 4
+  isolate: false
   certificate: {minimum: 4, steps: 5}
 final: {epochs: 2}
 """

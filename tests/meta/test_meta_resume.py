@@ -12,7 +12,6 @@ from tiny import alone, tiny
 
 from gtn_hpc.config import dump
 from gtn_hpc.core.errors import Requeue
-from gtn_hpc.curriculum import file
 from gtn_hpc.meta.events import Iterated, Noted, Resumed
 from gtn_hpc.meta.stage import train
 
@@ -81,14 +80,3 @@ def test_a_signal_at_any_moment_costs_no_bit(tmp_path, digest, number, code):
     seen = []
     assert train(tiny(tmp_path, *LONG), alone(), [seen.append]).frozen.digest() == digest
     assert any(isinstance(event, Resumed) for event in seen)
-
-
-def test_ordered_reduction_gives_the_same_bits_on_two_ranks(tmp_path, launch):
-    ordered = ("meta.reduction=ordered", "meta.replicas=3")
-    single = train(tiny(tmp_path / "one", *ordered), alone())
-    config = tmp_path / "tiny.yaml"
-    config.write_text(dump(tiny(tmp_path / "two", *ordered)))
-    torchrun = ["torchrun", "--standalone", "--nproc-per-node", "2", "-m", "gtn_hpc"]
-    done = launch([*torchrun, "train", config, "--json"], timeout=120)
-    told = json.loads(done.stdout)
-    assert told["digest"] == single.frozen.digest() == file.read(tmp_path / "two" / "tiny" / "curriculum.h5").digest

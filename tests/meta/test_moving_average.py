@@ -1,4 +1,7 @@
-"""The moving average of the teacher: what it is, that it is what a run gives, and that no restart changes it."""
+"""The moving average of the teacher: what it is, that it is what a run gives, and that no restart changes it.
+
+The runs of tests/survival have one too, on any number of ranks.
+"""
 
 import signal
 
@@ -7,7 +10,6 @@ import torch
 from tiny import alone, tiny
 
 from gtn_hpc import checkpoint
-from gtn_hpc.config import dump
 from gtn_hpc.core.errors import Requeue
 from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.curriculum import file
@@ -64,15 +66,6 @@ def test_a_stopped_run_ends_with_the_same_bits(tmp_path, arm):
         with pytest.raises(Requeue):
             train(config, alone(), [stopping_at(iteration)])
     assert train(config, alone()).frozen.digest() == straight.frozen.digest()
-
-
-def test_all_ranks_hold_one_average(tmp_path, launch):
-    options = (*AVERAGED, "meta.reduction=ordered", "meta.replicas=2", "meta.compare_every=1")
-    single = train(tiny(tmp_path / "one", *options), alone())
-    config = tmp_path / "tiny.yaml"
-    config.write_text(dump(tiny(tmp_path / "two", *options)))
-    launch(["torchrun", "--standalone", "--nproc-per-node", "2", "-m", "gtn_hpc", "train", config], timeout=120)
-    assert file.read(tmp_path / "two" / "tiny" / "curriculum.h5").digest == single.frozen.digest()
 
 
 def stopping_at(iteration):
