@@ -71,15 +71,15 @@ def evaluate_teacher(
 
 def final_accuracies(config: Config, frozen: Frozen, splits: Splits, *, learners: int) -> NDArray[np.float64]:
     """Validation accuracy [learners] after the whole curriculum; the quick check during meta-training."""
-    last = [frozen.steps]
-    return np.array([_taught(config, frozen, splits, splits.validation, n, last)[-1] for n in range(learners)])
+    images = splits.validation
+    return np.array([_taught(config, frozen, splits, images, n, whole=False)[-1] for n in range(learners)])
 
 
 def _taught(
-    config: Config, frozen: Frozen, splits: Splits, images: ImageSet, index: int, at: list[int] | None = None
+    config: Config, frozen: Frozen, splits: Splits, images: ImageSet, index: int, *, whole: bool = True
 ) -> list[float]:
     episode = frozen.episode(torch_generator(config.run.seed, "evaluate/order", index))
-    return _curve(_learner(config, splits, images, "evaluate", index), episode, images, at)
+    return _curve(_learner(config, splits, images, "evaluate", index), episode, images, whole)
 
 
 def _control(config: Config, frozen: Frozen, splits: Splits, images: ImageSet, learners: int) -> Control:
@@ -93,10 +93,10 @@ def _control(config: Config, frozen: Frozen, splits: Splits, images: ImageSet, l
 
 def _trials(config: Config, frozen: Frozen, splits: Splits) -> Iterator[tuple[float, float, float, str]]:
     """Mean final validation accuracy of each point of the grid."""
-    section, last = config.evaluate.real_data, [frozen.steps]
+    section, images = config.evaluate.real_data, splits.validation
     for lr, momentum, statistics in itertools.product(section.lr, section.momentum, ("last", "running")):
         finals = [
-            _on_real_data(config, frozen, splits, splits.validation, "tune", n, lr, momentum, statistics, last)[-1]
+            _on_real_data(config, frozen, splits, images, "tune", n, lr, momentum, statistics, whole=False)[-1]
             for n in range(section.tune_learners)
         ]
         yield float(np.mean(finals)), lr, momentum, statistics
@@ -112,7 +112,8 @@ def _on_real_data(
     lr: float,
     momentum: float,
     statistics: str,
-    at: list[int] | None = None,
+    *,
+    whole: bool = True,
 ) -> list[float]:
     learner = _learner(config, splits, images, stream, index)
     use_running_statistics(learner.module, None if statistics == "last" else 0.1)
@@ -121,20 +122,25 @@ def _on_real_data(
     stream_of_real = RealBatches(
         splits.train, frozen.batch, frozen.steps, seed, constant(lr, like), constant(momentum, like)
     )
-    return _curve(learner, stream_of_real, images, at)
+    return _curve(learner, stream_of_real, images, whole)
 
 
 def _learner(config: Config, splits: Splits, images: ImageSet, stream: str, index: int) -> Learner:
     return fresh_learner(config, splits.shape, splits.classes, stream, index, device=images.images.device)
 
 
-def _curve(learner: Learner, episode: Episode, images: ImageSet, at: list[int] | None = None) -> list[float]:
-    """Accuracy after each step of `at` (default: all); a learner that diverges counts as one that knows nothing."""
-    last, few = episode.steps, images.spread(ON_THE_WAY)
-    steps = at or list(range(1, last + 1))
+def _curve(learner: Learner, episode: Episode, images: ImageSet, whole: bool) -> list[float]:
+    """Accuracy after the last step, and before it after each if it is to be the `whole` curve.
+
+    A learner that diverges counts as one that knows nothing.
+    """
+    last, progress = episode.steps, Progress(0, learner.initial_state())
+    before = range(1, last) if whole else ()
     try:
-        progress = train(learner, Progress(0, learner.initial_state()), episode, few, until=last - 1, at=steps)
+        if whole:
+            few = images.spread(ON_THE_WAY)
+            progress = train(learner, progress, episode, few, until=last - 1, at=before)
         progress = train(learner, progress, episode, images, until=last, at=[last])
     except NonFiniteError:
-        return [1.0 / images.classes] * len(steps)
-    return [progress.curve[t].accuracy for t in steps]
+        return [1.0 / images.classes] * (len(before) + 1)
+    return [progress.curve[t].accuracy for t in (*before, last)]
