@@ -41,6 +41,15 @@ def evaluate(
         Path | None, typer.Option(help="Judge with the images and learners of this CONFIG.", show_default=False)
     ] = None,
     real_data: Annotated[bool, typer.Option(help="Train the same learners on real data beside it.")] = True,
+    real_steps: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1,
+            help="Train them on real data for this many steps as well, tuned anew, to see how many reach the teacher's "
+            "accuracy; give it again for another number.",
+            show_default=False,
+        ),
+    ] = None,
     root: Root = RUNS,
     as_json: Json = False,
 ) -> None:
@@ -51,6 +60,7 @@ def evaluate(
     The accuracies of a run's curriculum are kept in RUN/evaluations, one file a split and mixture of learners.
 
     Example: gtn evaluate digits --split test --learners 30
+    Example: gtn evaluate digits --real-steps 16 --real-steps 32 --real-steps 64
     """
     path = curriculum_of(teacher, root)
     with crashes_go_to(path.parent):
@@ -63,7 +73,7 @@ def evaluate(
         device, found = connect(settings.run.device).device, dict[str, dict[str, Any]]()
         for name, judges in list(of_families(settings, family)) if family else [("", settings)]:
             count = learners or settings.evaluate.learners
-            judgement = _judge(taught, judges, device, count, split, real_data=real_data)
+            judgement = _judge(taught, judges, device, count, split, real_data, sorted(set(real_steps or ())))
             found[name] = judged.summary(judgement) | {"file": _kept(path, judges, taught.digest, judgement)}
     if as_json:
         told = {"families": found} if family else {"evaluation": found[""]}
@@ -89,18 +99,26 @@ def _kept(path: Path, judges: "Config", digest: str, judgement: "Judgement") -> 
 
 
 def _judge(
-    taught: "CurriculumFile", settings: "Config", device: "torch.device", count: int, split: str, *, real_data: bool
+    taught: "CurriculumFile",
+    settings: "Config",
+    device: "torch.device",
+    count: int,
+    split: str,
+    real_data: bool,
+    longer: list[int],
 ) -> "Judgement":
     """By images, or by episodes of the environment, which has no splits."""
     if settings.rl is not None:
         if split != "validation":
             raise UsageError("An environment has no splits to judge on.", remedy="Leave --split out.")
+        if longer:
+            raise UsageError("An environment has no real data to train on.", remedy="Leave --real-steps out.")
         from gtn_hpc.meta.judge_policies import judge_policies
 
         return judge_policies(taught, settings, device, policies=count)
     from gtn_hpc.meta.judge import judge
 
-    return judge(taught, settings, device, learners=count, split=split, real_data=real_data)
+    return judge(taught, settings, device, learners=count, split=split, real_data=real_data, longer=longer)
 
 
 def _settings(taught: "CurriculumFile", config: Path | None) -> "Config":

@@ -81,7 +81,24 @@ def _accuracies(evaluation: "Evaluation") -> dict[str, Any]:
         chosen = {"lr": control.lr, "momentum": control.momentum, "statistics": control.statistics}
         found["real_data"] = _side(control.accuracy) | chosen
         found["difference"] = asdict(paired_difference(evaluation.teacher[:, -1], control.accuracy[:, -1]))
-    return found
+    return found | (_longer(evaluation) if evaluation.longer else {})
+
+
+def _longer(evaluation: "Evaluation") -> dict[str, Any]:
+    """Real data by number of steps, and how many steps reach the accuracy of the teacher, with an interval."""
+    from gtn_hpc.stats import mean_sweep
+
+    lengths = dict(evaluation.longer)
+    if evaluation.control is not None:
+        lengths[evaluation.teacher.shape[1]] = evaluation.control
+    lengths = dict(sorted(lengths.items()))
+    rows = {
+        str(n): _side(c.accuracy) | {"lr": c.lr, "momentum": c.momentum, "statistics": c.statistics}
+        for n, c in lengths.items()
+    }
+    last = [control.accuracy[:, -1] for control in lengths.values()]
+    sweep = mean_sweep(evaluation.teacher[:, -1], last, tuple(lengths), rng=np.random.default_rng(0))
+    return {"real_data_for": rows, "steps_to_equal": asdict(sweep.meets)}
 
 
 def _side(accuracies: Any) -> dict[str, Any]:
@@ -109,11 +126,36 @@ def _show_accuracies(found: dict[str, Any], of_family: str) -> None:
         ("", *map(str, shown)),
         [(name, *(f"{100 * side['after_step'][step - 1]:.1f}" for step in shown)) for name, side in sides],
     )
+    if "steps_to_equal" in found:
+        _show_longer(found, steps)
     if real:
         console.say(
             f"Real data at its best of the grid on validation: rate {real['lr']:g}, momentum {real['momentum']:g}, "
             f"batch norm by the {real['statistics']} statistics."
         )
+
+
+def _show_longer(found: dict[str, Any], steps: int) -> None:
+    rows = [
+        (n, f"{int(n) / steps:.3g}", *_numbers(side), f"{side['lr']:g}", f"{side['momentum']:g}")
+        for n, side in found["real_data_for"].items()
+    ]
+    title = f"Real data by inner steps; the teacher: {100 * found['teacher']['value']:.2f} % after {steps}"
+    console.table(title, ("steps", "x", "mean", "sd", "95 % interval", "rate", "momentum"), rows)
+    equal, tried = found["steps_to_equal"], [int(n) for n in found["real_data_for"]]
+    console.say(
+        f"Real data reach the teacher's accuracy after {_steps(equal, tried)} steps; the teacher takes {steps}."
+    )
+
+
+def _steps(equal: dict[str, Any], tried: list[int]) -> str:
+    """Within the numbers of steps `tried`."""
+    if np.isinf(equal["value"]):
+        return f"more than {tried[-1]}"
+    if equal["value"] <= tried[0]:
+        return f"{tried[0]} or fewer"
+    ends = ["" if np.isinf(n) else f"{n:.0f}" for n in (equal["low"], equal["high"])]
+    return f"{equal['value']:.0f} [{ends[0]}, {ends[1] or 'more'}]"
 
 
 def _numbers(side: dict[str, Any]) -> tuple[str, str, str]:

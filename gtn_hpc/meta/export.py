@@ -1,7 +1,11 @@
 """From a frozen teacher to a curriculum file that explains itself, and back to how good it was."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from gtn_hpc import storage
 from gtn_hpc.config import Config, dump
@@ -10,7 +14,9 @@ from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import Splits
-from gtn_hpc.meta.evaluation import ON_THE_WAY, Control, Evaluation
+from gtn_hpc.meta.evaluation import Evaluation
+from gtn_hpc.meta.pupil import ON_THE_WAY
+from gtn_hpc.meta.real_data import Control
 from gtn_hpc.storage import Column, Schema
 
 JUDGEMENT = Schema("judgement", 1)
@@ -49,7 +55,7 @@ def read_evaluation(path: Path, schema: Schema = file.SCHEMA) -> Evaluation | No
             accuracy=columns["real_data"],
         )
     families = tuple(columns.get("family", ()))
-    return Evaluation(str(attributes["evaluation_split"]), columns["teacher"], control, families)
+    return Evaluation(str(attributes["evaluation_split"]), columns["teacher"], control, families, _longer(columns))
 
 
 def record(run: RunDirectory, config: Config, digest: str, evaluation: Evaluation) -> Path:
@@ -86,4 +92,25 @@ def _told(evaluation: Evaluation) -> tuple[dict[str, Column], dict[str, str | fl
             "control_momentum": control.momentum,
             "control_statistics": control.statistics,
         }
-    return columns, attributes
+    return columns | _told_longer(evaluation), attributes
+
+
+def _told_longer(evaluation: Evaluation) -> dict[str, Column]:
+    """Real data for more steps, one row a number of steps."""
+    if not evaluation.longer:
+        return {}
+    controls, told, dims = evaluation.longer.values(), "of the same learners on real data for longer", ("length",)
+    last = np.array([control.accuracy[:, -1] for control in controls])
+    return {
+        "longer_steps": Column(np.array(list(evaluation.longer)), "1", f"inner steps {told}", dims),
+        "longer_real_data": Column(last, "1", f"accuracy on the {evaluation.split} split {told}", (*dims, "learner")),
+        "longer_lr": Column(np.array([c.lr for c in controls]), "1", f"learning rate {told}", dims),
+        "longer_momentum": Column(np.array([c.momentum for c in controls]), "1", f"momentum {told}", dims),
+        "longer_statistics": Column([c.statistics for c in controls], "", f"statistics {told}", dims),
+    }
+
+
+def _longer(columns: Mapping[str, Any]) -> dict[int, Control]:
+    parts = ("longer_steps", "longer_lr", "longer_momentum", "longer_statistics", "longer_real_data")
+    rows = zip(*(columns.get(part, ()) for part in parts), strict=True)
+    return {int(n): Control(float(lr), float(m), str(kind), last[:, None]) for n, lr, m, kind, last in rows}

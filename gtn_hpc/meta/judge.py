@@ -34,9 +34,17 @@ def config_of(taught: CurriculumFile) -> Config:
 
 
 def judge(
-    taught: CurriculumFile, config: Config, device: torch.device, *, learners: int, split: str, real_data: bool
+    taught: CurriculumFile,
+    config: Config,
+    device: torch.device,
+    *,
+    learners: int,
+    split: str,
+    real_data: bool,
+    longer: Sequence[int] = (),
 ) -> Evaluation:
-    """Fresh learners of `config` on the curriculum with its own inner optimiser, beside the real-data control.
+    """Fresh learners of `config` on the curriculum with its own inner optimiser, beside the real-data control; and
+    beside real data for each number of steps in `longer`.
 
     Raises:
         DataError: the images of `config` are missing, or of another size than the curriculum's.
@@ -44,7 +52,7 @@ def judge(
     torch.set_num_threads(config.run.threads)
     config, splits = with_optimiser(config, taught), _images(config, taught, device)
     frozen = taught.frozen.to(device, PRECISIONS[config.run.precision].dtype)
-    return evaluate_teacher(config, frozen, splits, learners=learners, split=split, real_data=real_data)
+    return evaluate_teacher(config, frozen, splits, learners=learners, split=split, real_data=real_data, longer=longer)
 
 
 def of_families(config: Config, families: Sequence[str]) -> Iterator[tuple[str, Config]]:

@@ -4,13 +4,14 @@ from gtn_hpc.stats.correlation import kendall, spearman, spearman_difference
 from gtn_hpc.stats.estimate import Estimate
 from gtn_hpc.stats.means import mean, paired_difference, signed_rank
 from gtn_hpc.stats.rates import rate
-from gtn_hpc.stats.sweeps import Sweep, spearman_sweep
+from gtn_hpc.stats.sweeps import Sweep, mean_sweep, spearman_sweep
 
 __all__ = [
     "Estimate",
     "Sweep",
     "kendall",
     "mean",
+    "mean_sweep",
     "paired_difference",
     "rate",
     "signed_rank",

@@ -1,4 +1,4 @@
-"""A way to rank that gets better with its cost, beside a fixed one: from which cost on it ranks as well."""
+"""A way that gets better with its cost, beside a fixed one: from which cost on it does as well."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from gtn_hpc.stats.resampling import Statistic, resampled
 
 @dataclass(frozen=True)
 class Sweep:
-    """Spearman's rho of the `reference` and of the `candidates`, one a cost, all with intervals from one set of
-    resamples; `meets` is the lowest cost at which a candidate ranks as well as the reference.
+    """Spearman's rho, or the mean, of the `reference` and of the `candidates`, one a cost, all with intervals from one
+    set of resamples; `meets` is the lowest cost at which a candidate does as well as the reference.
 
-    Between two costs the correlation is taken as a straight line over the logarithm of the cost. Where the cheapest
-    candidate ranks as well already, `meets` is its cost: it may be less. Where none does, `meets` is infinite. The same
+    Between two costs the value is taken as a straight line over the logarithm of the cost. Where the cheapest
+    candidate does as well already, `meets` is its cost: it may be less. Where none does, `meets` is infinite. The same
     holds for the ends of its interval; `at_once` and `never` are the shares of resamples in which it was so.
     """
 
@@ -38,7 +38,8 @@ def spearman_sweep(
     resamples: int = 10_000,
     level: float = 0.95,
 ) -> Sweep:
-    """The sweep over the points that all have; `costs` (positive, rising) are those of the `candidates`.
+    """By rank correlation with `truth`, over the points that all have; `costs` (positive, rising) are those of the
+    `candidates`.
 
     A candidate that ranks nothing (the same for all points) has no value and does not reach anything. Without a
     reference or a truth that ranks there is none of the others either. Cost: as `spearman`, for each candidate.
@@ -46,8 +47,7 @@ def spearman_sweep(
     Raises:
         ValueError: costs do not rise, or are not as many as candidates.
     """
-    if len(costs) != len(candidates) or not candidates or np.any(np.diff([0.0, *costs]) <= 0):
-        raise ValueError(f"{len(candidates)} candidates need as many costs that rise, not {list(costs)}.")
+    _check(costs, candidates)
     (real, first, *others), told = finite(truth, reference, *candidates)
     if why := undefined(first, real):
         none = nothing(len(real), notes(told, why), level)
@@ -55,14 +55,48 @@ def spearman_sweep(
     rows = [first, *others]
     values = np.array([_rho(row, real) for row in rows])
     drawn = resampled(_all(rows, real), len(real), rng, resamples)
-    estimates = [_estimate(v, column, len(real), told, level) for v, column in zip(values, drawn.T, strict=True)]
+    return _sweep(values, drawn, costs, len(real), told, level)
+
+
+def mean_sweep(
+    reference: ArrayLike,
+    candidates: Sequence[ArrayLike],
+    costs: Sequence[float],
+    *,
+    rng: np.random.Generator,
+    resamples: int = 10_000,
+    level: float = 0.95,
+) -> Sweep:
+    """By the mean, of samples that belong together point by point; arguments and cost as for `spearman_sweep`.
+
+    Raises:
+        ValueError: costs do not rise, or are not as many as candidates.
+    """
+    _check(costs, candidates)
+    samples, told = finite(reference, *candidates)
+    rows, n = np.array(samples), len(samples[0])
+    if not n:
+        none = nothing(0, notes(told, "no points"), level)
+        return Sweep(none, (none,) * len(candidates), none, np.nan, np.nan)
+    drawn = resampled(lambda counts: counts @ rows.T / n, n, rng, resamples)
+    return _sweep(rows.mean(axis=1), drawn, costs, n, told, level)
+
+
+def _check(costs: Sequence[float], candidates: Sequence[ArrayLike]) -> None:
+    if len(costs) != len(candidates) or not candidates or np.any(np.diff([0.0, *costs]) <= 0):
+        raise ValueError(f"{len(candidates)} candidates need as many costs that rise, not {list(costs)}.")
+
+
+def _sweep(values: Array, drawn: Array, costs: Sequence[float], n: int, told: str, level: float) -> Sweep:
+    """From values [1 + costs], the reference's first, and those of resamples [resamples, 1 + costs]."""
+    estimates = [_estimate(v, column, n, told, level) for v, column in zip(values, drawn.T, strict=True)]
     met = _crossing(drawn, np.asarray(costs, dtype=np.float64))
     low, high = np.quantile(met, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
     value = float(_crossing(values[None], np.asarray(costs, dtype=np.float64))[0])
     return Sweep(
         estimates[0],
         tuple(estimates[1:]),
-        Estimate(value, float(low), float(high), len(real), told, level),
+        Estimate(value, float(low), float(high), n, told, level),
         at_once=float(np.mean(met <= costs[0])),
         never=float(np.mean(np.isinf(met))),
     )
@@ -85,12 +119,12 @@ def _estimate(value: float, drawn: Array, n: int, told: str, level: float) -> Es
     return Estimate(value, float(low), float(high), n, told, level)
 
 
-def _crossing(rho: Array, costs: Array) -> Array:
-    """From correlations [rows, 1 + costs], the reference first, to the cost at which it is first reached."""
-    ahead = np.nan_to_num(rho[:, 1:], nan=-np.inf) - np.nan_to_num(rho[:, :1], nan=np.inf)
+def _crossing(values: Array, costs: Array) -> Array:
+    """From values [rows, 1 + costs], the reference's first, to the cost at which it is first reached."""
+    ahead = np.nan_to_num(values[:, 1:], nan=-np.inf) - np.nan_to_num(values[:, :1], nan=np.inf)
     reached = ahead >= 0
     first = np.argmax(reached, axis=1)
-    before, rows = np.maximum(first - 1, 0), np.arange(len(rho))
+    before, rows = np.maximum(first - 1, 0), np.arange(len(values))
     over = ahead[rows, first]
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.nan_to_num(over / (over - ahead[rows, before]))

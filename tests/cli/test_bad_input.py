@@ -72,6 +72,7 @@ def test_a_wrong_configuration_file(tmp_path, command, text, words):
         (["final", "small.yaml", "--top-k", "0"], ["--top-k", "greater than or equal to 1"]),
         (["final", "small.yaml", "final.top_k=0"], ["final.top_k", "0"]),
         (["evaluate", "small", "--learners", "-3"], ["--learners"]),
+        (["evaluate", "small", "--real-steps", "0"], ["--real-steps"]),
         (["evaluate", "small", "--split", "train"], ["--split", "train"]),
         (["evaluate", "small", "--family", "liner"], ["no family of learners 'liner'", "'linear'"]),
         (["trian", "small.yaml"], ["No such command 'trian'", "train"]),

@@ -162,6 +162,18 @@ def test_evaluate_by_other_families(workplace, tmp_path):
     assert "never-seen learners of the family conv2-gap" in people.out
 
 
+def test_evaluate_tells_how_many_real_steps_are_worth_the_teacher(workplace):
+    steps = ["--learners", "2", "--real-steps", "40", "--real-steps", "20"]
+    told = gtn("evaluate", "small", *steps, "--json", cwd=workplace).json["evaluation"]
+    own = len(told["teacher"]["after_step"])
+    assert list(told["real_data_for"]) == [str(own), "20", "40"]
+    reached = [told["teacher"]["value"] <= side["value"] for side in told["real_data_for"].values()]
+    assert (told["steps_to_equal"]["value"] <= 40) == any(reached)
+    people = gtn("evaluate", "small", *steps, "--no-real-data", cwd=workplace)
+    assert "Real data by inner steps" in people.out
+    assert f"the teacher takes {own}." in people.out
+
+
 def test_an_evaluation_of_a_loose_file_is_kept_nowhere(workplace, tmp_path):
     copy = tmp_path / "copy.h5"
     copy.write_bytes((workplace / "runs" / "small" / "curriculum.h5").read_bytes())

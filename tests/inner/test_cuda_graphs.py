@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,15 +12,19 @@ from gtn_hpc.bench.machine import Machine
 from gtn_hpc.bench.methods import Method, make
 from gtn_hpc.bench.workloads import WORKLOADS, make_problem
 from gtn_hpc.inner import graphed
+from gtn_hpc.inner.optimisers import SGD, Adam, InnerOptimiser
 from gtn_hpc.inner.unrolled import Unrolled
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_cuda_graphs_give_the_gradient_of_the_whole_graph() -> None:
+@pytest.mark.parametrize("optimiser", [SGD(), Adam(beta2=0.99, eps=1e-6)], ids=["sgd", "adam"])
+def test_cuda_graphs_give_the_gradient_of_the_whole_graph(optimiser: InnerOptimiser) -> None:
     problem = make_problem(WORKLOADS["overhead"], 6, machine=Machine("cuda", "float64"))
-    expected = Unrolled()(problem.task, problem.teacher).gradient
+    learner = replace(problem.task.learner, optimiser=optimiser)
+    task = replace(problem.task, learner=learner, initial=learner.initial_state())
+    expected = Unrolled()(task, problem.teacher).gradient
     for mode in ("flat+graphs", "keep_generator+graphs"):
-        found = make(Method("trajectory/kit", mode))(problem.task, problem.teacher).gradient
+        found = make(Method("trajectory/kit", mode))(task, problem.teacher).gradient
         for name, gradient in expected.items():
             torch.testing.assert_close(found[name], gradient, rtol=1e-9, atol=1e-12)
 

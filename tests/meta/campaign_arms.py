@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,9 @@ def campaign(report: Path, seeds: int, jobs: int) -> list[Row]:
     every.sort(key=lambda one: one[0] != BASELINE[0])
     wanted = [one for one in every if one not in known]
     with ThreadPoolExecutor(jobs) as pool, report.open("a", buffering=1) as file:
-        for count, row in enumerate(pool.map(lambda arm: in_a_process(*arm), wanted), 1):
+        running = [pool.submit(in_a_process, *one) for one in wanted]
+        for count, future in enumerate(as_completed(running), 1):
+            row = future.result()
             file.write(json.dumps(row) + "\n")
             rows.append(row)
             print(

@@ -11,7 +11,7 @@ from gtn_hpc import storage
 from gtn_hpc.config import parse
 from gtn_hpc.core.errors import DataError, UsageError
 from gtn_hpc.curriculum import file
-from gtn_hpc.meta import evaluation
+from gtn_hpc.meta import pupil
 from gtn_hpc.meta.evaluation import evaluate_teacher, final_accuracies
 from gtn_hpc.meta.export import JUDGEMENT, read_evaluation, record
 from gtn_hpc.meta.judge import config_of, judge, of_families, reencode
@@ -117,12 +117,26 @@ def test_before_the_last_step_a_few_images_spread_over_the_split_count(taught, f
     config, whole = config_of(found), taught.evaluation.teacher
     splits = prepare(config, CPU).splits
     few = replace(splits, validation=splits.validation.spread(13))
-    monkeypatch.setattr(evaluation, "ON_THE_WAY", 13)
+    monkeypatch.setattr(pupil, "ON_THE_WAY", 13)
     mixed = evaluate_teacher(config, found.frozen, splits, learners=3, real_data=False).teacher
     alone = evaluate_teacher(config, found.frozen, few, learners=3, real_data=False).teacher
     np.testing.assert_array_equal(mixed[:, -1], whole[:, -1])
     np.testing.assert_array_equal(mixed[:, :-1], alone[:, :-1])
     assert (mixed[:, :-1] != whole[:, :-1]).any()
+
+
+def test_real_data_for_longer_is_tuned_anew_and_kept(taught, found):
+    config, own = config_of(found), taught.evaluation.control
+    judged = judge(found, config, CPU, learners=3, split="validation", real_data=True, longer=[6, 40])
+    assert list(judged.longer) == [6, 40]
+    same, long = judged.longer[6], judged.longer[40]
+    assert (same.lr, same.momentum, same.statistics) == (own.lr, own.momentum, own.statistics)
+    np.testing.assert_array_equal(same.accuracy[:, -1], own.accuracy[:, -1])
+    assert long.accuracy.mean() > same.accuracy.mean() + 0.1
+    kept = read_evaluation(record(taught.run, config, found.digest, judged), JUDGEMENT).longer
+    assert list(kept) == [6, 40]
+    assert (kept[40].lr, kept[40].momentum, kept[40].statistics) == (long.lr, long.momentum, long.statistics)
+    np.testing.assert_array_equal(kept[40].accuracy, long.accuracy)
 
 
 def test_the_test_split_is_another_one(taught, found):

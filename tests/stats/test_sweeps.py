@@ -113,3 +113,30 @@ def test_costs_rise(costs):
     truth = rng("truth").normal(size=30)
     with pytest.raises(ValueError, match="rise"):
         stats.spearman_sweep(truth, [truth] * 3, costs, truth, rng=rng())
+
+
+def test_means_meet_where_the_lines_cross():
+    noise = rng("learners").normal(size=(4, 40))
+    reference, candidates = (
+        0.6 + 0.01 * noise[0],
+        [level + 0.01 * row for level, row in zip((0.4, 0.5, 0.7), noise[1:])],
+    )
+    found = stats.mean_sweep(reference, candidates, (32, 64, 128), rng=rng(), resamples=400)
+    means = [row.mean() for row in candidates]
+    share = (reference.mean() - means[1]) / (means[2] - means[1])
+    assert found.meets.value == pytest.approx(64 * 2**share)
+    assert [estimate.value for estimate in found.candidates] == pytest.approx(means)
+    assert 64 < found.meets.low < found.meets.value < found.meets.high < 128
+    assert found.reference.low < found.reference.value < found.reference.high
+
+
+def test_means_of_pairs_are_compared_pair_by_pair():
+    """A learner that is good at one is good at the other: then the crossing is certain, though the means are not."""
+    learner = rng("learners").normal(size=30)
+    found = stats.mean_sweep(learner, [learner - 1, learner, learner + 1], (1, 2, 4), rng=rng(), resamples=300)
+    assert (found.meets.value, found.meets.low, found.meets.high) == pytest.approx((2, 2, 2))
+    never = stats.mean_sweep(learner, [learner - 1, learner - 0.5], (1, 2), rng=rng(), resamples=300)
+    assert (never.meets.value, never.never) == (np.inf, 1)
+    none = stats.mean_sweep(np.full(3, np.nan), [np.zeros(3)], (1,), rng=rng(), resamples=10)
+    assert np.isnan(none.meets.value)
+    assert "no points" in none.meets.note

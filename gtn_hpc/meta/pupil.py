@@ -1,0 +1,41 @@
+"""Who judges: never-seen learners, and what they know after their lessons."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gtn_hpc.config import Config
+from gtn_hpc.core.errors import NonFiniteError
+from gtn_hpc.data import ImageSet, Splits
+from gtn_hpc.inner.engine import Episode
+from gtn_hpc.inner.step import Learner
+from gtn_hpc.meta.replica import fresh_learner
+from gtn_hpc.training.run import Progress, train
+
+Accuracies = NDArray[np.float64]
+"""[learners, T]: accuracy of each learner after each inner step; the last on all images of a split."""
+
+ON_THE_WAY = 2000
+"""Images, spread over the split, that accuracy before the last step is measured on: a curve needs no more."""
+
+
+def pupil(config: Config, splits: Splits, stream: str, index: int) -> Learner:
+    """Learner `index` of `stream`, where the images are."""
+    device = splits.validation.images.device
+    return fresh_learner(config, splits.shape, splits.classes, stream, index, device=device)
+
+
+def accuracies(learner: Learner, episode: Episode, images: ImageSet, *, whole: bool) -> list[float]:
+    """Accuracy after the last step, and before it after each if it is to be the `whole` curve.
+
+    A learner that diverges counts as one that knows nothing.
+    """
+    last, progress = episode.steps, Progress(0, learner.initial_state())
+    before = range(1, last) if whole else ()
+    try:
+        if whole:
+            few = images.spread(ON_THE_WAY)
+            progress = train(learner, progress, episode, few, until=last - 1, at=before)
+        progress = train(learner, progress, episode, images, until=last, at=[last])
+    except NonFiniteError:
+        return [1.0 / images.classes] * (len(before) + 1)
+    return [progress.curve[t].accuracy for t in (*before, last)]

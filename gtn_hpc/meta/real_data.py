@@ -1,0 +1,71 @@
+"""The control of a teacher: the same learners on real data, at the best point of a grid."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from gtn_hpc.config import Config
+from gtn_hpc.core.streams import derive
+from gtn_hpc.curriculum.frozen import Frozen
+from gtn_hpc.data import ImageSet, Splits
+from gtn_hpc.meta.pupil import Accuracies, accuracies, pupil
+from gtn_hpc.models.norm import use_running_statistics
+from gtn_hpc.training.streams import RealBatches, constant
+
+RUNNING = 0.1
+"""Weight of the newest batch in a running average of statistics."""
+
+
+class Point(NamedTuple):
+    """Of the grid: rate, momentum and whose statistics batch norm uses in the end, the last batch's or an average."""
+
+    lr: float
+    momentum: float
+    statistics: str
+
+
+@dataclass(frozen=True)
+class Control:
+    """The real-data control: rate, momentum and batch-norm statistics chosen on validation, and its accuracies."""
+
+    lr: float
+    momentum: float
+    statistics: str
+    accuracy: Accuracies
+
+
+@dataclass(frozen=True, eq=False)
+class RealData:
+    """Learners of `config` in `steps` steps of as many real images as a batch of the curriculum holds."""
+
+    config: Config
+    splits: Splits
+    taught: Frozen
+    steps: int
+
+    def tuned(self, images: ImageSet, learners: int, *, whole: bool = True) -> Control:
+        """Accuracies on `images` at the point that does best on validation, with learners of its own.
+
+        Cost: steps x (tune_learners x points of the grid + learners) training steps.
+        """
+        best = max(self._trials(), key=lambda trial: trial[0])[1]
+        rows = [self._learn(images, "evaluate", n, best, whole=whole) for n in range(learners)]
+        return Control(*best, np.array(rows))
+
+    def _trials(self) -> Iterator[tuple[float, Point]]:
+        """Mean final validation accuracy of each point of the grid."""
+        section, images = self.config.evaluate.real_data, self.splits.validation
+        for point in itertools.starmap(Point, itertools.product(section.lr, section.momentum, ("last", "running"))):
+            finals = [self._learn(images, "tune", n, point, whole=False)[-1] for n in range(section.tune_learners)]
+            yield float(np.mean(finals)), point
+
+    def _learn(self, images: ImageSet, stream: str, index: int, point: Point, *, whole: bool) -> list[float]:
+        learner = pupil(self.config, self.splits, stream, index)
+        use_running_statistics(learner.module, None if point.statistics == "last" else RUNNING)
+        seed, like = derive(self.config.run.seed, f"{stream}/real", index), self.taught.x
+        rates = constant(point.lr, like), constant(point.momentum, like)
+        episode = RealBatches(self.splits.train, self.taught.batch, self.steps, seed, *rates)
+        return accuracies(learner, episode, images, whole=whole)
