@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gtn_hpc.config.load import dump, load
+from gtn_hpc.config.load import dump, load, parse
 from gtn_hpc.config.schema import OPERATIONAL, Config
 from gtn_hpc.core import atomic, environment
 from gtn_hpc.core.errors import RunError
@@ -37,6 +37,16 @@ def claim(config: Config, stage: str) -> RunDirectory:
     atomic.write_text(run.config, dump(config))
     atomic.write_json(run.environment, environment.describe())
     return run
+
+
+def require_own(run: RunDirectory, config: Config, saved: str, where: str) -> None:
+    """A checkpoint of `run` was `saved` with the teaching of `config`: one may outlive the config.yaml beside it.
+
+    Raises:
+        RunError: it was made with another one.
+    """
+    before = parse(saved, where=where)
+    _refuse_difference(run, before.model_dump(mode="json"), config.model_dump(mode="json"), TEACHING)
 
 
 def _refuse_difference(run: RunDirectory, before: Any, now: Any, sections: Sequence[str]) -> None:

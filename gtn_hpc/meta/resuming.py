@@ -10,6 +10,7 @@ from gtn_hpc import checkpoint
 from gtn_hpc.checkpoint import BackgroundSaver
 from gtn_hpc.cluster.communicator import Communicator
 from gtn_hpc.config import Config, dump
+from gtn_hpc.config.claim import require_own
 from gtn_hpc.core.errors import CheckpointError, GtnError, NonFiniteError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.meta.events import Suspect
@@ -103,6 +104,7 @@ class Checkpoints:
         found = checkpoint.latest(self.run.checkpoints, self.report)
         if found is None:
             return None
+        require_own(self.run, self.config, found.meta["config"], f"The configuration in {found.path}")
         self.outer.restore(dict(found.tensors))
         self._tell(place := Place(**found.meta["place"]), wants_requeue=False)
         return place

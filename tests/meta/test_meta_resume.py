@@ -11,7 +11,7 @@ import pytest
 from tiny import alone, tiny
 
 from gtn_hpc.config import dump
-from gtn_hpc.core.errors import Requeue
+from gtn_hpc.core.errors import Requeue, RunError
 from gtn_hpc.meta.events import Iterated, Noted, Resumed
 from gtn_hpc.meta.stage import train
 
@@ -45,6 +45,22 @@ def test_stopped_and_resumed_again_and_again_it_ends_the_same(tmp_path, digest):
     assert [event.iteration for event in seen if isinstance(event, Resumed)] == [39]
     assert taught.frozen.digest() == digest
     assert json.loads((tmp_path / "tiny" / "state.json").read_text())["wants_requeue"] is False
+
+
+def test_a_checkpoint_without_its_configuration_beside_it_is_no_start_for_another(tmp_path):
+    """As where a run's directory was deleted while the run was alive, which then saved once more."""
+    config = tiny(tmp_path, *LONG)
+    with pytest.raises(Requeue):
+        train(config, alone(), [stopping_at(3)])
+    for name in ("config.yaml", "state.json"):
+        (tmp_path / "tiny" / name).unlink()
+    with pytest.raises(RunError, match=r"meta\.lr: was .*, now 0\.123"):
+        train(tiny(tmp_path, *LONG, "meta.lr=0.123"), alone())
+    for name in ("config.yaml", "state.json"):
+        (tmp_path / "tiny" / name).unlink()
+    seen = []
+    train(config, alone(), [seen.append])
+    assert [event.iteration for event in seen if isinstance(event, Resumed)] == [4]
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_said_so(tmp_path, digest):
