@@ -1,5 +1,6 @@
 """`gtn evaluate`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -7,6 +8,7 @@ import typer
 
 from gtn_hpc.cli import console, judged
 from gtn_hpc.cli.failing import crashes_go_to
+from gtn_hpc.cli.meter import Meter
 from gtn_hpc.cli.options import RUNS, Json, Root, curriculum_of
 from gtn_hpc.core.errors import StorageError, UsageError
 from gtn_hpc.core.rundir import RunDirectory
@@ -72,15 +74,16 @@ def evaluate(
         settings = _settings(taught, config)
         device, found = connect(settings.run.device).device, dict[str, dict[str, Any]]()
         for name, judges in list(of_families(settings, family)) if family else [("", settings)]:
-            count = learners or settings.evaluate.learners
-            judgement = _judge(taught, judges, device, count, split, real_data, sorted(set(real_steps or ())))
+            asked = Asked(
+                learners or settings.evaluate.learners, split, real_data, tuple(sorted(set(real_steps or ())))
+            )
+            judgement = _judge(taught, judges, device, asked, f"judging {name}".strip())
             found[name] = judged.summary(judgement) | {"file": _kept(path, judges, taught.digest, judgement)}
+            if not as_json:
+                judged.show(found[name], name)
     if as_json:
         told = {"families": found} if family else {"evaluation": found[""]}
         console.emit({"curriculum": path, "digest": taught.digest, **told})
-        return
-    for name, numbers in found.items():
-        judged.show(numbers, name)
 
 
 def _kept(path: Path, judges: "Config", digest: str, judgement: "Judgement") -> Path | None:
@@ -98,27 +101,37 @@ def _kept(path: Path, judges: "Config", digest: str, judgement: "Judgement") -> 
         return None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """How to judge."""
+
+    learners: int
+    split: Literal["validation", "test"]
+    real_data: bool
+    longer: tuple[int, ...]
+
+
 def _judge(
-    taught: "CurriculumFile",
-    settings: "Config",
-    device: "torch.device",
-    count: int,
-    split: str,
-    real_data: bool,
-    longer: list[int],
+    taught: "CurriculumFile", settings: "Config", device: "torch.device", asked: Asked, label: str
 ) -> "Judgement":
-    """By images, or by episodes of the environment, which has no splits."""
-    if settings.rl is not None:
-        if split != "validation":
+    """By images, or by episodes of the environment, which has no splits; under a meter."""
+    with Meter(label, 1) as meter:
+
+        def tell(done: int, total: int) -> None:
+            meter.turn_to(label, total)
+            meter.reach(done)
+
+        if settings.rl is None:
+            from gtn_hpc.meta.judge import judge
+
+            return judge(taught, settings, device, tell=tell, **vars(asked))
+        if asked.split != "validation":
             raise UsageError("An environment has no splits to judge on.", remedy="Leave --split out.")
-        if longer:
+        if asked.longer:
             raise UsageError("An environment has no real data to train on.", remedy="Leave --real-steps out.")
         from gtn_hpc.meta.judge_policies import judge_policies
 
-        return judge_policies(taught, settings, device, policies=count)
-    from gtn_hpc.meta.judge import judge
-
-    return judge(taught, settings, device, learners=count, split=split, real_data=real_data, longer=longer)
+        return judge_policies(taught, settings, device, policies=asked.learners, tell=tell)
 
 
 def _settings(taught: "CurriculumFile", config: Path | None) -> "Config":

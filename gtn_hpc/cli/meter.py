@@ -24,6 +24,14 @@ class Meter:
         self._working = self._began
         self._first: int | None = None
 
+    def turn_to(self, label: str, total: int) -> None:
+        """The next thing to count, where it is not the one that is counted."""
+        if (label, total) == (self._label, self._total):
+            return
+        self._label, self._total, self._first = label, total, None
+        if self._bar is not None:
+            self._bar.reset(self._bar.task_ids[0], total=total, description=label, text="")
+
     def reach(self, done: int, text: str = "") -> None:
         """`done` of the total are done; `text` says how it goes."""
         if self._first is None:

@@ -51,7 +51,7 @@ def teach(settings: "Config") -> "Taught":
 
 def watching(meter: Meter) -> "Callable[[Event], None]":
     """An observer of meta-training that moves the meter."""
-    from gtn_hpc.meta.events import Evaluated, Iterated, Noted, Played, Refused, Resumed, WentBack
+    from gtn_hpc.meta.events import Evaluated, Iterated, Judging, Noted, Played, Refused, Resumed, WentBack
 
     def observe(event: "Event") -> None:
         match event:
@@ -73,6 +73,9 @@ def watching(meter: Meter) -> "Callable[[Event], None]":
                 meter.note(f"training diverged; back to meta-iteration {event.iteration}, with fresh random streams")
             case Resumed():
                 meter.note(f"resumed after {event.iteration} meta-iterations")
+            case Judging():
+                meter.turn_to("judging", event.total)
+                meter.reach(event.done)
             case Noted():
                 meter.note(event.message)
 

@@ -24,6 +24,7 @@ from gtn_hpc.meta.actor_critic import Criticised, criticise
 from gtn_hpc.meta.events import Played
 from gtn_hpc.meta.examination import Examination
 from gtn_hpc.meta.policy import Player, Units
+from gtn_hpc.meta.pupil import Tell, nobody
 from gtn_hpc.meta.replica import judged_after, stream
 from gtn_hpc.meta.returns import Returns, export, read_returns
 from gtn_hpc.meta.room import Room
@@ -75,8 +76,8 @@ class Arena(Room[Returns]):
         found = self.examination.returns(frozen, self.config.evaluate.during)[:, -1].mean(axis=1)
         return Played(done, float(found.mean()), float(np.std(found, ddof=1)), len(found))
 
-    def evaluate(self, frozen: Frozen) -> Returns:
-        return self.examination.arms(frozen, self._untrained(frozen), self.config.evaluate.learners)
+    def evaluate(self, frozen: Frozen, tell: Tell = nobody) -> Returns:
+        return self.examination.arms(frozen, self._untrained(frozen), self.config.evaluate.learners, tell)
 
     def export(self, path: Path, frozen: Frozen, found: Returns | None, dtype: str = "float32") -> None:
         config, units = self.config, self.units

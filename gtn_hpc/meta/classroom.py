@@ -17,6 +17,7 @@ from gtn_hpc.inner.engine import Task
 from gtn_hpc.meta.evaluation import Evaluation, evaluate_teacher, final_accuracies
 from gtn_hpc.meta.events import Evaluated
 from gtn_hpc.meta.export import export, read_evaluation
+from gtn_hpc.meta.pupil import Tell, nobody
 from gtn_hpc.meta.replica import judged_after, stream
 from gtn_hpc.meta.room import Room
 from gtn_hpc.meta.warm_start import start_from_real
@@ -58,10 +59,10 @@ class Classroom(Room[Evaluation]):
         found = final_accuracies(self.config, frozen, self.splits, learners=self.config.evaluate.during)
         return Evaluated(done, float(np.mean(found)), float(np.std(found, ddof=1)), len(found))
 
-    def evaluate(self, frozen: Frozen) -> Evaluation:
+    def evaluate(self, frozen: Frozen, tell: Tell = nobody) -> Evaluation:
         section = self.config.evaluate
         return evaluate_teacher(
-            self.config, frozen, self.splits, learners=section.learners, real_data=section.real_data.enabled
+            self.config, frozen, self.splits, learners=section.learners, real_data=section.real_data.enabled, tell=tell
         )
 
     def export(self, path: Path, frozen: Frozen, found: Evaluation | None, dtype: str = "float32") -> None:

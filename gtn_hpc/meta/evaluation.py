@@ -12,8 +12,8 @@ from gtn_hpc.core.allocator import keep_freed_memory
 from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import ImageSet, Splits
-from gtn_hpc.meta.pupil import Accuracies, accuracies, pupil
-from gtn_hpc.meta.real_data import Control, RealData
+from gtn_hpc.meta.pupil import Accuracies, Tally, Tell, accuracies, nobody, pupil
+from gtn_hpc.meta.real_data import Control, RealData, real_data_cost
 from gtn_hpc.meta.replica import drawn
 
 
@@ -44,17 +44,20 @@ def evaluate_teacher(
     split: str = "validation",
     real_data: bool = True,
     longer: Sequence[int] = (),
+    tell: Tell = nobody,
 ) -> Evaluation:
     """Trains `learners` never-seen learners on the curriculum, and the same ones on real data.
 
     The control's rate and momentum are chosen on validation from `evaluate.real_data`, with learners of its own; for
-    each number of steps in `longer` anew.
+    each number of steps in `longer` anew. `tell` hears of the training steps done.
     """
     keep_freed_memory()
     images = splits.test if split == "test" else splits.validation
-    taught = np.array([_taught(config, frozen, splits, images, index) for index in range(learners)])
-    control = RealData(config, splits, frozen, frozen.steps).tuned(images, learners) if real_data else None
-    others = {n: RealData(config, splits, frozen, n).tuned(images, learners, whole=False) for n in longer}
+    beside = [*([frozen.steps] if real_data else []), *longer]
+    tally = Tally(learners * frozen.steps + sum(real_data_cost(config, n, learners) for n in beside), tell)
+    taught = np.array([_taught(config, frozen, splits, images, index, tally=tally) for index in range(learners)])
+    control = RealData(config, splits, frozen, frozen.steps, tally).tuned(images, learners) if real_data else None
+    others = {n: RealData(config, splits, frozen, n, tally).tuned(images, learners, whole=False) for n in longer}
     families = tuple(drawn(config, "evaluate", index).section.family for index in range(learners))
     return Evaluation(split, taught, control, families, others)
 
@@ -62,11 +65,15 @@ def evaluate_teacher(
 def final_accuracies(config: Config, frozen: Frozen, splits: Splits, *, learners: int) -> NDArray[np.float64]:
     """Validation accuracy [learners] after the whole curriculum; the quick check during meta-training."""
     images = splits.validation
-    return np.array([_taught(config, frozen, splits, images, n, whole=False)[-1] for n in range(learners)])
+    return np.array([_taught(config, frozen, splits, images, n)[-1] for n in range(learners)])
 
 
 def _taught(
-    config: Config, frozen: Frozen, splits: Splits, images: ImageSet, index: int, *, whole: bool = True
+    config: Config, frozen: Frozen, splits: Splits, images: ImageSet, index: int, *, tally: Tally | None = None
 ) -> list[float]:
+    """The whole curve where there is a `tally`, else its end."""
     episode = frozen.episode(torch_generator(config.run.seed, "evaluate/order", index))
-    return accuracies(pupil(config, splits, "evaluate", index), episode, images, whole=whole)
+    found = accuracies(pupil(config, splits, "evaluate", index), episode, images, whole=tally is not None)
+    if tally is not None:
+        tally.add(episode.steps)
+    return found

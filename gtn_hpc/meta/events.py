@@ -82,11 +82,19 @@ class Resumed:
 
 
 @dataclass(frozen=True)
+class Judging:
+    """At the end: so much of the judgement is `done`, of `total` training steps (with rl: rollouts); not recorded."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Noted:
     """A message for the user, e.g. of a damaged checkpoint that was passed over."""
 
     message: str
 
 
-Event: TypeAlias = Iterated | Refused | WentBack | Evaluated | Played | Resumed | Noted
+Event: TypeAlias = Iterated | Refused | WentBack | Evaluated | Played | Resumed | Judging | Noted
 Observer: TypeAlias = Callable[[Event], None]

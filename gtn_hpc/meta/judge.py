@@ -16,6 +16,7 @@ from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import Splits, load
 from gtn_hpc.meta.evaluation import Evaluation, evaluate_teacher
 from gtn_hpc.meta.export import export, read_evaluation
+from gtn_hpc.meta.pupil import Tell, nobody
 from gtn_hpc.models.precision import PRECISIONS, use_precision
 
 
@@ -42,9 +43,10 @@ def judge(
     split: str,
     real_data: bool,
     longer: Sequence[int] = (),
+    tell: Tell = nobody,
 ) -> Evaluation:
     """Fresh learners of `config` on the curriculum with its own inner optimiser, beside the real-data control; and
-    beside real data for each number of steps in `longer`.
+    beside real data for each number of steps in `longer`. `tell` hears of the training steps done.
 
     Raises:
         DataError: the images of `config` are missing, or of another size than the curriculum's.
@@ -52,7 +54,9 @@ def judge(
     torch.set_num_threads(config.run.threads)
     config, splits = with_optimiser(config, taught), _images(config, taught, device)
     frozen = taught.frozen.to(device, PRECISIONS[config.run.precision].dtype)
-    return evaluate_teacher(config, frozen, splits, learners=learners, split=split, real_data=real_data, longer=longer)
+    return evaluate_teacher(
+        config, frozen, splits, learners=learners, split=split, real_data=real_data, longer=longer, tell=tell
+    )
 
 
 def of_families(config: Config, families: Sequence[str]) -> Iterator[tuple[str, Config]]:

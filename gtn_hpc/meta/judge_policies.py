@@ -14,18 +14,22 @@ from gtn_hpc.environments import Scale
 from gtn_hpc.meta.arena import Arena, enter_arena
 from gtn_hpc.meta.judge import rounded_to, with_optimiser
 from gtn_hpc.meta.policy import Units
+from gtn_hpc.meta.pupil import Tell, nobody
 from gtn_hpc.meta.returns import Returns, read_returns
 
 
-def judge_policies(taught: CurriculumFile, config: Config, device: torch.device, *, policies: int) -> Returns:
-    """Fresh policies of `config` on the curriculum, in its own units of observations, beside the untaught ones.
+def judge_policies(
+    taught: CurriculumFile, config: Config, device: torch.device, *, policies: int, tell: Tell = nobody
+) -> Returns:
+    """Fresh policies of `config` on the curriculum, in its own units of observations, beside the untaught ones; `tell`
+    hears of the rollouts done.
 
     Raises:
         DataError: the environment of `config` is another one than the curriculum's.
     """
     section = config.evaluate.model_copy(update={"learners": policies})
     arena, frozen = _arena(taught, config.model_copy(update={"evaluate": section}), device)
-    return arena.evaluate(frozen)
+    return arena.evaluate(frozen, tell)
 
 
 def reencode_policies(taught: CurriculumFile, config: Config, path: Path, dtype: str, device: torch.device) -> None:

@@ -1,5 +1,8 @@
 """Who judges: never-seen learners, and what they know after their lessons."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +19,27 @@ Accuracies = NDArray[np.float64]
 
 ON_THE_WAY = 2000
 """Images, spread over the split, that accuracy before the last step is measured on: a curve needs no more."""
+
+
+Tell = Callable[[int, int], object]
+"""Hears how much of a judgement is done, and of how much."""
+
+
+def nobody(done: int, total: int) -> None:
+    """Does not listen."""
+
+
+@dataclass
+class Tally:
+    """What is `done` of `total`, in steps or in episodes; `tell` hears of it whenever something is added."""
+
+    total: int
+    tell: Tell
+    done: int = 0
+
+    def add(self, more: int) -> None:
+        self.done += more
+        self.tell(self.done, self.total)
 
 
 def pupil(config: Config, splits: Splits, stream: str, index: int) -> Learner:

@@ -11,10 +11,11 @@ from gtn_hpc.config import Config
 from gtn_hpc.core.streams import derive
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import ImageSet, Splits
-from gtn_hpc.meta.pupil import Accuracies, accuracies, pupil
+from gtn_hpc.meta.pupil import Accuracies, Tally, accuracies, pupil
 from gtn_hpc.models.norm import use_running_statistics
 from gtn_hpc.training.streams import RealBatches, constant
 
+STATISTICS = ("last", "running")
 RUNNING = 0.1
 """Weight of the newest batch in a running average of statistics."""
 
@@ -45,11 +46,12 @@ class RealData:
     splits: Splits
     taught: Frozen
     steps: int
+    tally: Tally
 
     def tuned(self, images: ImageSet, learners: int, *, whole: bool = True) -> Control:
         """Accuracies on `images` at the point that does best on validation, with learners of its own.
 
-        Cost: steps x (tune_learners x points of the grid + learners) training steps.
+        Cost: `real_data_cost` training steps.
         """
         best = max(self._trials(), key=lambda trial: trial[0])[1]
         rows = [self._learn(images, "evaluate", n, best, whole=whole) for n in range(learners)]
@@ -58,7 +60,7 @@ class RealData:
     def _trials(self) -> Iterator[tuple[float, Point]]:
         """Mean final validation accuracy of each point of the grid."""
         section, images = self.config.evaluate.real_data, self.splits.validation
-        for point in itertools.starmap(Point, itertools.product(section.lr, section.momentum, ("last", "running"))):
+        for point in itertools.starmap(Point, itertools.product(section.lr, section.momentum, STATISTICS)):
             finals = [self._learn(images, "tune", n, point, whole=False)[-1] for n in range(section.tune_learners)]
             yield float(np.mean(finals)), point
 
@@ -68,4 +70,12 @@ class RealData:
         seed, like = derive(self.config.run.seed, f"{stream}/real", index), self.taught.x
         rates = constant(point.lr, like), constant(point.momentum, like)
         episode = RealBatches(self.splits.train, self.taught.batch, self.steps, seed, *rates)
-        return accuracies(learner, episode, images, whole=whole)
+        found = accuracies(learner, episode, images, whole=whole)
+        self.tally.add(self.steps)
+        return found
+
+
+def real_data_cost(config: Config, steps: int, learners: int) -> int:
+    """Training steps of `learners` judges with `steps` each, and of those that the point of the grid is chosen by."""
+    grid = config.evaluate.real_data
+    return steps * (learners + grid.tune_learners * len(grid.lr) * len(grid.momentum) * len(STATISTICS))

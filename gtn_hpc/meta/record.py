@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gtn_hpc.core.events import EventLog
 from gtn_hpc.core.streams import torch_generator
-from gtn_hpc.meta.events import Evaluated, Event, Iterated, Played, Refused, Resumed, WentBack
+from gtn_hpc.meta.events import Evaluated, Event, Iterated, Judging, Played, Refused, Resumed, WentBack
 from gtn_hpc.meta.room import AnyRoom
 
 
@@ -19,7 +19,7 @@ class EventRecorder:
         self.log, self.log_every = EventLog(directory / "train.jsonl"), log_every
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, Iterated) and not _due(event, self.log_every):
+        if isinstance(event, Judging) or (isinstance(event, Iterated) and not _due(event, self.log_every)):
             return
         self.log.write(type(event).__name__.lower(), **asdict(event))
 

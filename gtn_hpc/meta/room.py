@@ -13,6 +13,7 @@ from gtn_hpc.curriculum.base import Curriculum
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.inner.engine import Task
 from gtn_hpc.meta.events import Event
+from gtn_hpc.meta.pupil import Tell, nobody
 from gtn_hpc.models.precision import PRECISIONS
 
 
@@ -60,8 +61,8 @@ class Room(ABC, Generic[Found]):
         """A quick check of the teacher after `done` meta-iterations."""
 
     @abstractmethod
-    def evaluate(self, frozen: Frozen) -> Found:
-        """What never-seen learners make of the curriculum, as the section `evaluate` says."""
+    def evaluate(self, frozen: Frozen, tell: Tell = nobody) -> Found:
+        """What never-seen learners make of the curriculum, as the section `evaluate` says; `tell` hears of progress."""
 
     @abstractmethod
     def export(self, path: Path, frozen: Frozen, found: Found | None, dtype: str = "float32") -> None:

@@ -18,7 +18,7 @@ from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.frozen import Frozen, freeze
 from gtn_hpc.inner.build import make_engine
-from gtn_hpc.meta.events import Event, Noted, Observer, Resumed
+from gtn_hpc.meta.events import Event, Judging, Noted, Observer, Resumed
 from gtn_hpc.meta.loop import Loop
 from gtn_hpc.meta.outer import Outer
 from gtn_hpc.meta.place import Place
@@ -121,7 +121,7 @@ class Session:
     def _judge(self, frozen: Frozen) -> Judgement:
         """Evaluates fresh learners and writes the curriculum file."""
         self.observe(Noted(f"judging the teacher by {self.room.config.evaluate.learners} fresh learners"))
-        found: Judgement = self.room.evaluate(frozen)
+        found: Judgement = self.room.evaluate(frozen, lambda done, total: self.observe(Judging(done, total)))
         self.room.export(self.run.curriculum, frozen, found)
         return found
 

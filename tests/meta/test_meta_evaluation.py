@@ -127,7 +127,13 @@ def test_before_the_last_step_a_few_images_spread_over_the_split_count(taught, f
 
 def test_real_data_for_longer_is_tuned_anew_and_kept(taught, found):
     config, own = config_of(found), taught.evaluation.control
-    judged = judge(found, config, CPU, learners=3, split="validation", real_data=True, longer=[6, 40])
+    told = []
+    judged = judge(
+        found, config, CPU, learners=3, split="validation", real_data=True, longer=[6, 40],
+        tell=lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert {total for _, total in told} == {told[-1][0]}
     assert list(judged.longer) == [6, 40]
     same, long = judged.longer[6], judged.longer[40]
     assert (same.lr, same.momentum, same.statistics) == (own.lr, own.momentum, own.statistics)

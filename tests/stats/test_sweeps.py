@@ -119,7 +119,7 @@ def test_means_meet_where_the_lines_cross():
     noise = rng("learners").normal(size=(4, 40))
     reference, candidates = (
         0.6 + 0.01 * noise[0],
-        [level + 0.01 * row for level, row in zip((0.4, 0.5, 0.7), noise[1:])],
+        [level + 0.01 * row for level, row in zip((0.4, 0.5, 0.7), noise[1:], strict=True)],
     )
     found = stats.mean_sweep(reference, candidates, (32, 64, 128), rng=rng(), resamples=400)
     means = [row.mean() for row in candidates]
