@@ -5,6 +5,8 @@ from gtn_hpc.config.teaching import Teaching
 
 OPERATIONAL = frozenset(
     {
+        "engine.memory_budget",
+        "engine.offload",
         "run.root",
         "run.device",
         "run.timeout",

@@ -44,7 +44,15 @@ def test_another_configuration_is_refused_and_the_difference_named(make):
 
 @pytest.mark.parametrize(
     "override",
-    ["run.device=cpu", "meta.checkpoint_every=7", "search.budget=7", "search.limits.seconds=3", "search.workers=2"],
+    [
+        "run.device=cpu",
+        "engine.memory_budget=7",
+        "engine.offload=recompute",
+        "meta.checkpoint_every=7",
+        "search.budget=7",
+        "search.limits.seconds=3",
+        "search.workers=2",
+    ],
 )
 def test_operational_keys_may_change(make, override):
     claim(make(), "train")
