@@ -162,8 +162,8 @@ def _telling(where: str, at: Callable[[], str], kept: str) -> Iterator[None]:
             raise
         raise OutOfMemory(
             f"No memory was left at {at()}, in {where}. The engine kept {kept}.",
-            remedy="Lower engine.memory_budget or set engine.offload to host or recompute, with which the run goes on from "
-            "its last checkpoint; or begin anew with a lower teacher.curriculum.batch, meta.batch or engine.window.",
+            remedy="Lower engine.memory_budget or set engine.offload to host or recompute, with which the run goes on "
+            "from its last checkpoint; else begin anew: lower meta.batch, teacher.curriculum.batch or engine.window.",
         ) from error
 
 
