@@ -18,7 +18,10 @@ Accuracies = NDArray[np.float64]
 """[learners, T]: accuracy of each learner after each inner step; the last on all images of a split."""
 
 ON_THE_WAY = 2000
-"""Images, spread over the split, that accuracy before the last step is measured on: a curve needs no more."""
+"""Most images, spread over the split, that accuracy before the last step is measured on: a curve needs no more."""
+
+CURVE = 64_000
+"""Images that a curve of many steps is measured on in all; else it would cost more than the training."""
 
 
 Tell = Callable[[int, int], object]
@@ -57,7 +60,7 @@ def accuracies(learner: Learner, episode: Episode, images: ImageSet, *, whole: b
     before = range(1, last) if whole else ()
     try:
         if whole:
-            few = images.spread(ON_THE_WAY)
+            few = images.spread(min(ON_THE_WAY, -(-CURVE // last)))
             progress = train(learner, progress, episode, few, until=last - 1, at=before)
         progress = train(learner, progress, episode, images, until=last, at=[last])
     except NonFiniteError:

@@ -125,6 +125,19 @@ def test_before_the_last_step_a_few_images_spread_over_the_split_count(taught, f
     assert (mixed[:, :-1] != whole[:, :-1]).any()
 
 
+def test_a_long_curve_is_measured_on_fewer_images(taught, found, monkeypatch):
+    config = config_of(found)
+    splits = prepare(config, CPU).splits
+    monkeypatch.setattr(pupil, "CURVE", 6 * 11)
+    short = evaluate_teacher(config, found.frozen, splits, learners=1, real_data=False).teacher
+    monkeypatch.undo()
+    monkeypatch.setattr(pupil, "ON_THE_WAY", 11)
+    np.testing.assert_array_equal(
+        short, evaluate_teacher(config, found.frozen, splits, learners=1, real_data=False).teacher
+    )
+    assert (short[:, :-1] != taught.evaluation.teacher[:1, :-1]).any()
+
+
 def test_real_data_for_longer_is_tuned_anew_and_kept(taught, found):
     config, own = config_of(found), taught.evaluation.control
     told = []
