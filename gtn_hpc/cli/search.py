@@ -61,8 +61,7 @@ def score_all(settings: "Config", run: RunDirectory) -> "SearchReport":
 
     curriculum = curriculum_for(settings, run)
     with Meter("scoring", settings.search.budget) as meter, stoppable(run, "search", settings) as stop:
-        outcome, certificate = watching(meter, settings.search.budget)
-        watch = Watch(outcome, certificate, lambda: bool(stop), console.note)
+        watch = Watch(*watching(meter, settings.search.budget), lambda: bool(stop), console.note)
         return run_search(settings, run, curriculum, watch)
 
 
@@ -108,20 +107,27 @@ def curriculum_for(settings: "Config", run: RunDirectory) -> Path:
     return run.curriculum if named is None else Path(named)
 
 
-def watching(meter: Meter, budget: int) -> "tuple[Callable[[Outcome], None], Callable[[Certificate], None]]":
-    """What moves the meter: an outcome of the search, and a certificate."""
+def watching(
+    meter: Meter, budget: int
+) -> "tuple[Callable[[int], None], Callable[[Outcome], None], Callable[[Certificate], None]]":
+    """What moves the meter: outcomes of earlier starts, an outcome of the search, and a certificate."""
     best, done = 0.0, 0
+
+    def begun(before: int) -> None:
+        nonlocal done
+        done = min(before, budget)
+        meter.reach(done)
 
     def outcome(found: "Outcome") -> None:
         nonlocal best, done
-        best, done = max(best, found.value), min(found.proposal.ask + 1, budget)
+        best, done = max(best, found.value), min(done + 1, budget)
         meter.reach(done, f"best {100 * best:.1f} %")
 
     def certificate(found: "Certificate") -> None:
         rho = found.spearman
         meter.reach(done, f"Spearman {rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}] of {rho.n} on real data")
 
-    return outcome, certificate
+    return begun, outcome, certificate
 
 
 def show(run: RunDirectory, report: "SearchReport") -> None:

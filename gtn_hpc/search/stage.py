@@ -130,6 +130,7 @@ def _score(
         ahead=AHEAD * pool.workers,
     )
     study.replay(before.scores, events(before))
+    watch.begun(study.settled)
     search(certifying.over(study), pool)
     if not watch.stop():
         certifying.require_begun()

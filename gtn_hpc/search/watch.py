@@ -10,12 +10,13 @@ from gtn_hpc.search.certificate import Certificate
 
 @dataclass(frozen=True)
 class Watch:
-    """Called with each outcome of the study, each certificate as it grows, each row of a static shard, and what is
-    wrong with the teacher's ranking; nothing by default.
+    """Called with the number of outcomes that earlier starts found, each outcome of the study, each certificate as it
+    grows, each row of a static shard, and what is wrong with the teacher's ranking; nothing by default.
 
     `stop` is asked before every new evaluation.
     """
 
+    begun: Callable[[int], None] = lambda _: None
     outcome: Callable[[Outcome], None] = lambda _: None
     certificate: Callable[[Certificate], None] = lambda _: None
     stop: Callable[[], object] = lambda: False

@@ -131,7 +131,11 @@ def test_a_stopped_search_asks_for_a_requeue_and_goes_on(undisturbed: RunDirecto
     with pytest.raises(Requeue):
         run_search(config, run, place / "curriculum.h5", Watch(outcome=seen.append, stop=lambda: len(seen) == 2))
     assert len(read_journals(run.journal).scores) == 4
-    campaign(place)
+    begun: list[int] = []
+    again: list[object] = []
+    run_search(config, run, place / "curriculum.h5", Watch(begun=begun.append, outcome=again.append))
+    assert begun == [2]
+    assert begun[0] + len(again) == config.search.budget
     assert comparing.digest(run) == comparing.digest(undisturbed)
 
 
