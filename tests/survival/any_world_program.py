@@ -10,10 +10,13 @@ from gtn_hpc.cluster.environment import RankEnvironment
 from gtn_hpc.core.errors import Requeue
 from gtn_hpc.meta.stage import train
 
+FAST = {"run__name": "fast", "meta__reduction": "fast", "engine__name": "trajectory"}
+"""Sends what is done while the rest is still being differentiated."""
+
 
 def main(root: Path, place: RankEnvironment) -> None:
     with (connection := connect("cpu", environment=place, timeout=60, meeting=60)).communicator:
-        train(tiny(root, run__name="fast", meta__reduction="fast"), connection)
+        train(tiny(root, **FAST), connection)
         train(tiny(root, run__name="ordered"), connection)
         if place.world != 3:
             return

@@ -27,7 +27,7 @@ from survival_runs import SCRIPTED, TINY, processes
 from gtn_hpc import cli
 from gtn_hpc.curriculum import file
 
-SETTINGS = ["meta.replicas=2", "meta.checkpoint_every=2", "run.timeout=20"]
+SETTINGS = ["engine.name=trajectory", "meta.replicas=2", "meta.checkpoint_every=2", "run.timeout=20"]
 STEPS = range(0, 20, 2)
 KILLS_A_RUN = 5
 LOADED = ["gtn_hpc.meta.stage", "gtn_hpc.cli.train", "sklearn.datasets", "torch.utils.tensorboard"]
