@@ -1,6 +1,7 @@
 """`gtn export`."""
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -35,6 +36,14 @@ def export(
         Literal["float32", "float16"],
         typer.Option(help="Of the images in .h5; float16 halves the file, and its learners are judged anew."),
     ] = "float32",
+    passes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="In .h5: the whole curriculum so many times over, for networks that learn slowly; its learners are "
+            "judged anew.",
+        ),
+    ] = 1,
     digest: Annotated[bool, typer.Option("--digest", help="Print the digest of the curriculum's values.")] = False,
     force: Force = False,
     root: Root = RUNS,
@@ -48,20 +57,22 @@ def export(
 
     Example: gtn export digits -o teacher.h5 --dtype float16
 
+    Example: gtn export digits -o twice.h5 --passes 2
+
     Example: gtn export digits -o teacher.npz
 
     Example: gtn export digits -o pictures/
     """
     if output is None and not digest:
         raise UsageError("Nothing to do: neither -o FILE.h5 nor --digest.", remedy="Example: gtn export RUN -o FILE.h5")
-    made = None if output is None else _target(output, kind, dtype, force)
+    made = None if output is None else _target(output, kind, Written(dtype, passes), force)
     path = curriculum_of(run, root)
     with crashes_go_to(path.parent):
         from gtn_hpc.curriculum.file import read
 
         read(path)
         if made is not None:
-            _write(path, *made, dtype)
+            _write(path, *made, Written(dtype, passes))
         written = path if made is None else made[0]
         found = read(written if made and made[1] == "h5" else path).digest
     if as_json:
@@ -70,17 +81,27 @@ def export(
         console.say(found if digest else f"Curriculum: {written}")
 
 
-def _target(output: str, given: str | None, dtype: str, force: bool) -> tuple[Path, str]:
+@dataclass(frozen=True)
+class Written:
+    """What becomes of the curriculum on the way."""
+
+    dtype: str
+    passes: int
+
+
+def _target(output: str, given: str | None, written: Written, force: bool) -> tuple[Path, str]:
     """Place and format, where they may be written."""
     kind = format_of(output, given, ENDINGS)
-    if dtype != "float32" and kind != "h5":
-        raise UsageError(f"--dtype {dtype} is for .h5 alone.", remedy="Leave it out, or write FILE.h5.")
+    if written.dtype != "float32" and kind != "h5":
+        raise UsageError(f"--dtype {written.dtype} is for .h5 alone.", remedy="Leave it out, or write FILE.h5.")
+    if written.passes > 1 and kind != "h5":
+        raise UsageError(f"--passes {written.passes} is for .h5 alone.", remedy="Leave it out, or write FILE.h5.")
     require_free([Path(output)], force=force and kind != FOLDER)
     return Path(output), kind
 
 
-def _write(path: Path, output: Path, kind: str, dtype: str) -> None:
-    if kind == "h5" and dtype == "float32":
+def _write(path: Path, output: Path, kind: str, written: Written) -> None:
+    if kind == "h5" and written == Written("float32", 1):
         with replacing(output) as beside:
             shutil.copyfile(path, beside)
         return
@@ -89,15 +110,15 @@ def _write(path: Path, output: Path, kind: str, dtype: str) -> None:
 
     taught = read(path)
     if kind == "h5":
-        _round(taught, output, dtype)
+        _anew(taught, output, written)
     elif kind == "npz":
         artefacts.write_npz(taught, output)
     else:
         artefacts.write_folder(taught, output)
 
 
-def _round(taught: "CurriculumFile", output: Path, dtype: str) -> None:
+def _anew(taught: "CurriculumFile", output: Path, written: Written) -> None:
     from gtn_hpc.cluster.connect import connect
     from gtn_hpc.meta.judge import config_of, reencode
 
-    reencode(taught, output, dtype, connect(config_of(taught).run.device).device)
+    reencode(taught, output, written.dtype, connect(config_of(taught).run.device).device, written.passes)

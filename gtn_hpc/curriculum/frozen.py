@@ -28,6 +28,11 @@ class Frozen(Curriculum):
         x, y = self.x.flatten(0, 1), self.y.flatten(0, 1)
         return lambda steps: [Batch(x[index[t]], y[index[t]]) for t in steps]
 
+    def repeated(self, passes: int) -> "Frozen":
+        """The whole of it `passes` times, one after another."""
+        lr, momentum = (values.repeat(passes) for values in self.schedule.table())
+        return Frozen(self.x.repeat(passes, 1, 1, 1, 1), self.y.repeat(passes, 1, 1), lr, momentum, self.order)
+
     def digest(self) -> str:
         """SHA-256 (hex) of order, shapes and float32 values."""
         lr, momentum = self.schedule.table()

@@ -73,19 +73,20 @@ def of_families(config: Config, families: Sequence[str]) -> Iterator[tuple[str, 
         yield family, config.model_copy(update={"learners": own or (Learner(family=family),)})
 
 
-def reencode(taught: CurriculumFile, path: Path, dtype: str, device: torch.device) -> None:
-    """Writes the curriculum to `path` with images of `dtype`; the accuracy stored is that of the rounded images.
+def reencode(taught: CurriculumFile, path: Path, dtype: str, device: torch.device, passes: int = 1) -> None:
+    """Writes the curriculum to `path` with images of `dtype`, `passes` times over; the accuracy stored is that of what
+    is written.
 
-    The real-data control, which does not depend on the images, is taken over.
+    The real-data control does not depend on the images: with one pass it is taken over, with more there is none.
     """
     config = config_of(taught)
     if config.rl is not None:
         from gtn_hpc.meta.judge_policies import reencode_policies
 
-        reencode_policies(taught, config, path, dtype, device)
+        reencode_policies(taught, config, path, dtype, device, passes)
         return
     splits, before = _images(config, taught, device), read_evaluation(taught.path)
-    rounded = rounded_to(dtype, taught.frozen).to(device)
+    rounded = rounded_to(dtype, taught.frozen).repeated(passes).to(device)
     after = None
     if before is not None:
         config = with_optimiser(config, taught)
@@ -97,7 +98,7 @@ def reencode(taught: CurriculumFile, path: Path, dtype: str, device: torch.devic
             split=before.split,
             real_data=False,
         )
-        after = replace(found, control=before.control)
+        after = replace(found, control=before.control if passes == 1 else None)
     export(path, config, splits, rounded, after, dtype)
 
 

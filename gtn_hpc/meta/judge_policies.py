@@ -32,10 +32,12 @@ def judge_policies(
     return arena.evaluate(frozen, tell)
 
 
-def reencode_policies(taught: CurriculumFile, config: Config, path: Path, dtype: str, device: torch.device) -> None:
-    """As `reencode`: the returns stored are those of the rounded states."""
+def reencode_policies(
+    taught: CurriculumFile, config: Config, path: Path, dtype: str, device: torch.device, passes: int = 1
+) -> None:
+    """As `reencode`: the returns stored are those of what is written."""
     arena, frozen = _arena(taught, config, device)
-    rounded, before = rounded_to(dtype, frozen), read_returns(taught.path)
+    rounded, before = rounded_to(dtype, frozen).repeated(passes), read_returns(taught.path)
     arena.export(path, rounded, None if before is None else arena.evaluate(rounded), dtype)
 
 

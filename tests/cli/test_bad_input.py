@@ -81,6 +81,7 @@ def test_a_wrong_configuration_file(tmp_path, command, text, words):
         (["export", "small"], ["Nothing to do", "-o FILE.h5"]),
         (["export", "small", "-o", "teacher.tar"], ["'teacher.tar'", ".h5, .hdf5, .npz", "folder"]),
         (["export", "small", "-o", "a.npz", "--dtype", "float16"], ["float16 is for .h5 alone"]),
+        (["export", "small", "-o", "a.npz", "--passes", "2"], ["--passes 2 is for .h5 alone"]),
         (["export", "small", "-o", "a.npz", "--format", "h5"], ["'a.npz' does not go with --format h5"]),
         (["export", "small", "-o", "a", "--format", "xz"], ["--format", "xz"]),
         (["scores", "export", "small", "-o", "a.xlsx"], ["'a.xlsx'", ".csv, .parquet"]),

@@ -198,6 +198,21 @@ def foreign(path, x, y):
     return file.read(path)
 
 
+def test_a_curriculum_shown_twice_is_a_longer_one_with_its_own_accuracy(taught, found, tmp_path):
+    reencode(found, tmp_path / "twice.h5", "float32", CPU, passes=2)
+    twice, stored = file.read(tmp_path / "twice.h5"), read_evaluation(tmp_path / "twice.h5")
+    assert twice.frozen.steps == 2 * found.frozen.steps
+    for part in (twice.frozen.x[:6], twice.frozen.x[6:]):
+        torch.testing.assert_close(part, found.frozen.x, rtol=0, atol=0)
+    for ours, theirs in zip(twice.frozen.schedule.table(), found.frozen.schedule.table(), strict=True):
+        torch.testing.assert_close(ours, theirs.repeat(2), rtol=0, atol=0)
+    assert stored.control is None
+    assert stored.teacher.shape == (3, 12)
+    np.testing.assert_array_equal(stored.teacher[:, 4], taught.evaluation.teacher[:, 4])
+    again = judge(twice, config_of(twice), CPU, learners=3, split="validation", real_data=False)
+    np.testing.assert_array_equal(again.teacher, stored.teacher)
+
+
 def test_real_images_in_a_foreign_file_teach(tmp_path):
     config = tiny(tmp_path, "data.train=null", "learners=[{family: conv2-fc, widths: [16, 16, 32]}]")
     splits = prepare(config, CPU).splits
