@@ -47,8 +47,8 @@ def evaluate(
         list[int] | None,
         typer.Option(
             min=1,
-            help="Train them on real data for this many steps as well, tuned anew, to see how many reach the teacher's "
-            "accuracy; give it again for another number.",
+            help="Train the same learners on real data for this many steps as well, tuned anew, to see how many reach "
+            "the teacher's accuracy; give it again for another number.",
             show_default=False,
         ),
     ] = None,
@@ -62,6 +62,7 @@ def evaluate(
     The accuracies of a run's curriculum are kept in RUN/evaluations, one file a split and mixture of learners.
 
     Example: gtn evaluate digits --split test --learners 30
+
     Example: gtn evaluate digits --real-steps 16 --real-steps 32 --real-steps 64
     """
     path = curriculum_of(teacher, root)
