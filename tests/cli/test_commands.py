@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,12 +14,6 @@ from gtn_process import gtn
 
 from gtn_hpc import __version__, scores
 from gtn_hpc.scores import files
-
-JUDGES = """
-run: {name: judges}
-data: {name: digits, train: 200, validation: 50, test: 50}
-learners: [{family: linear, widths: [4, 4]}, {family: conv2-gap, widths: [2, 3]}]
-"""
 
 COMMANDS = {
     "gtn": [
@@ -128,58 +121,6 @@ def test_train_tells_how_good_the_teacher_is(workplace):
     assert "3 never-seen learners" in people.out
     assert f"{100 * told['teacher']['value']:.2f}" in people.out
     assert "95 % interval" in people.out
-
-
-def test_evaluate_agrees_with_train_and_knows_the_test_split(workplace):
-    trained = gtn("train", "small.yaml", "--json", cwd=workplace).json
-    judged = gtn("evaluate", "small", "--json", cwd=workplace).json
-    kept = judged["evaluation"].pop("file")
-    assert judged == {
-        "curriculum": trained["curriculum"],
-        "digest": trained["digest"],
-        "evaluation": trained["evaluation"],
-    }
-    assert (workplace / kept).parent == workplace / "runs" / "small" / "evaluations"
-    assert (workplace / kept).is_file()
-    test = gtn(
-        "evaluate", "runs/small", "--split", "test", "--learners", "2", "--no-real-data", "--json", cwd=workplace
-    ).json["evaluation"]
-    assert (test["split"], test["learners"], "real_data" in test) == ("test", 2, False)
-
-
-def test_evaluate_by_other_families(workplace, tmp_path):
-    (tmp_path / "judges.yaml").write_text(JUDGES)
-    families = ["--family", "linear", "--family", "conv2-gap"]
-    options = ["--config", tmp_path / "judges.yaml", "--learners", "2", "--no-real-data"]
-    done = gtn("evaluate", "small", *families, *options, "--json", cwd=workplace)
-    assert done.code == 0, done.err
-    told = done.json["families"]
-    assert list(told) == ["linear", "conv2-gap"]
-    assert {found["learners"] for found in told.values()} == {2}
-    names = [Path(found["file"]).name for found in told.values()]
-    assert [name.split("-")[1] for name in names] == ["linear", "conv2"]
-    people = gtn("evaluate", "small", *families, *options, cwd=workplace)
-    assert "never-seen learners of the family conv2-gap" in people.out
-
-
-def test_evaluate_tells_how_many_real_steps_are_worth_the_teacher(workplace):
-    steps = ["--learners", "2", "--real-steps", "40", "--real-steps", "20"]
-    told = gtn("evaluate", "small", *steps, "--json", cwd=workplace).json["evaluation"]
-    own = len(told["teacher"]["after_step"])
-    assert list(told["real_data_for"]) == [str(own), "20", "40"]
-    reached = [told["teacher"]["value"] <= side["value"] for side in told["real_data_for"].values()]
-    assert (told["steps_to_equal"]["value"] <= 40) == any(reached)
-    people = gtn("evaluate", "small", *steps, "--no-real-data", cwd=workplace)
-    assert "Real data by inner steps" in people.out
-    assert f"the teacher takes {own}." in people.out
-
-
-def test_an_evaluation_of_a_loose_file_is_kept_nowhere(workplace, tmp_path):
-    copy = tmp_path / "copy.h5"
-    copy.write_bytes((workplace / "runs" / "small" / "curriculum.h5").read_bytes())
-    told = gtn("evaluate", copy, "--no-real-data", "--learners", "1", "--json", cwd=workplace).json["evaluation"]
-    assert told["file"] is None
-    assert [path.name for path in tmp_path.iterdir()] == ["copy.h5"]
 
 
 def test_export_copies_and_rounds(workplace, tmp_path):
