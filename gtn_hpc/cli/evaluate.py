@@ -74,10 +74,8 @@ def evaluate(
         taught = read(path)
         settings = _settings(taught, config)
         device, found = connect(settings.run.device).device, dict[str, dict[str, Any]]()
+        asked = Asked(learners or settings.evaluate.learners, split, real_data, tuple(sorted(set(real_steps or ()))))
         for name, judges in list(of_families(settings, family)) if family else [("", settings)]:
-            asked = Asked(
-                learners or settings.evaluate.learners, split, real_data, tuple(sorted(set(real_steps or ())))
-            )
             judgement = _judge(taught, judges, device, asked, f"judging {name}".strip())
             found[name] = judged.summary(judgement) | {"file": _kept(path, judges, taught.digest, judgement)}
             if not as_json:
@@ -116,6 +114,8 @@ def _judge(
     taught: "CurriculumFile", settings: "Config", device: "torch.device", asked: Asked, label: str
 ) -> "Judgement":
     """By images, or by episodes of the environment, which has no splits; under a meter."""
+    if settings.rl is not None:
+        _require_no_images(asked)
     with Meter(label, 1) as meter:
 
         def tell(done: int, total: int) -> None:
@@ -126,13 +126,17 @@ def _judge(
             from gtn_hpc.meta.judge import judge
 
             return judge(taught, settings, device, tell=tell, **vars(asked))
-        if asked.split != "validation":
-            raise UsageError("An environment has no splits to judge on.", remedy="Leave --split out.")
-        if asked.longer:
-            raise UsageError("An environment has no real data to train on.", remedy="Leave --real-steps out.")
         from gtn_hpc.meta.judge_policies import judge_policies
 
         return judge_policies(taught, settings, device, policies=asked.learners, tell=tell)
+
+
+def _require_no_images(asked: Asked) -> None:
+    """Of an environment nothing is asked that only image sets have."""
+    if asked.split != "validation":
+        raise UsageError("An environment has no splits to judge on.", remedy="Leave --split out.")
+    if asked.longer:
+        raise UsageError("An environment has no real data to train on.", remedy="Leave --real-steps out.")
 
 
 def _settings(taught: "CurriculumFile", config: Path | None) -> "Config":

@@ -65,14 +65,15 @@ def export(
     """
     if output is None and not digest:
         raise UsageError("Nothing to do: neither -o FILE.h5 nor --digest.", remedy="Example: gtn export RUN -o FILE.h5")
-    made = None if output is None else _target(output, kind, Written(dtype, passes), force)
+    asked = Written(dtype, passes)
+    made = None if output is None else _target(output, kind, asked, force)
     path = curriculum_of(run, root)
     with crashes_go_to(path.parent):
         from gtn_hpc.curriculum.file import read
 
         read(path)
         if made is not None:
-            _write(path, *made, Written(dtype, passes))
+            _write(path, *made, asked)
         written = path if made is None else made[0]
         found = read(written if made and made[1] == "h5" else path).digest
     if as_json:
@@ -89,19 +90,21 @@ class Written:
     passes: int
 
 
+AS_IT_IS = Written("float32", 1)
+
+
 def _target(output: str, given: str | None, written: Written, force: bool) -> tuple[Path, str]:
     """Place and format, where they may be written."""
     kind = format_of(output, given, ENDINGS)
-    if written.dtype != "float32" and kind != "h5":
-        raise UsageError(f"--dtype {written.dtype} is for .h5 alone.", remedy="Leave it out, or write FILE.h5.")
-    if written.passes > 1 and kind != "h5":
-        raise UsageError(f"--passes {written.passes} is for .h5 alone.", remedy="Leave it out, or write FILE.h5.")
+    if kind != "h5" and written != AS_IT_IS:
+        option = f"--passes {written.passes}" if written.dtype == AS_IT_IS.dtype else f"--dtype {written.dtype}"
+        raise UsageError(f"{option} is for .h5 alone.", remedy="Leave it out, or write FILE.h5.")
     require_free([Path(output)], force=force and kind != FOLDER)
     return Path(output), kind
 
 
 def _write(path: Path, output: Path, kind: str, written: Written) -> None:
-    if kind == "h5" and written == Written("float32", 1):
+    if kind == "h5" and written == AS_IT_IS:
         with replacing(output) as beside:
             shutil.copyfile(path, beside)
         return

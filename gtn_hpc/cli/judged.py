@@ -9,6 +9,7 @@ from gtn_hpc.cli import console
 
 if TYPE_CHECKING:
     from gtn_hpc.meta.evaluation import Evaluation
+    from gtn_hpc.meta.real_data import Control
     from gtn_hpc.meta.returns import Returns
     from gtn_hpc.meta.room import Judgement
 
@@ -78,8 +79,7 @@ def _accuracies(evaluation: "Evaluation") -> dict[str, Any]:
 
     found = {"split": evaluation.split, "learners": len(evaluation.teacher), "teacher": _side(evaluation.teacher)}
     if control := evaluation.control:
-        chosen = {"lr": control.lr, "momentum": control.momentum, "statistics": control.statistics}
-        found["real_data"] = _side(control.accuracy) | chosen
+        found["real_data"] = _tuned(control)
         found["difference"] = asdict(paired_difference(evaluation.teacher[:, -1], control.accuracy[:, -1]))
     return found | (_longer(evaluation) if evaluation.longer else {})
 
@@ -88,17 +88,17 @@ def _longer(evaluation: "Evaluation") -> dict[str, Any]:
     """Real data by number of steps, and how many steps reach the accuracy of the teacher, with an interval."""
     from gtn_hpc.stats import mean_sweep
 
-    lengths = dict(evaluation.longer)
-    if evaluation.control is not None:
-        lengths[evaluation.teacher.shape[1]] = evaluation.control
-    lengths = dict(sorted(lengths.items()))
-    rows = {
-        str(n): _side(c.accuracy) | {"lr": c.lr, "momentum": c.momentum, "statistics": c.statistics}
-        for n, c in lengths.items()
-    }
+    own = {} if evaluation.control is None else {evaluation.teacher.shape[1]: evaluation.control}
+    lengths = dict(sorted({**evaluation.longer, **own}.items()))
+    rows = {str(n): _tuned(control) for n, control in lengths.items()}
     last = [control.accuracy[:, -1] for control in lengths.values()]
     sweep = mean_sweep(evaluation.teacher[:, -1], last, tuple(lengths), rng=np.random.default_rng(0))
     return {"real_data_for": rows, "steps_to_equal": asdict(sweep.meets)}
+
+
+def _tuned(control: "Control") -> dict[str, Any]:
+    chosen = {"lr": control.lr, "momentum": control.momentum, "statistics": control.statistics}
+    return _side(control.accuracy) | chosen
 
 
 def _side(accuracies: Any) -> dict[str, Any]:

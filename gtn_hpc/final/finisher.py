@@ -16,11 +16,10 @@ from gtn_hpc.final.trainer import Trainer, Training
 from gtn_hpc.final.winner import Winner, key_of, recipe_of, space_of
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.networks import Network, build_network
-from gtn_hpc.models.norm import use_running_statistics
+from gtn_hpc.models.norm import RUNNING, use_running_statistics
 from gtn_hpc.models.precision import PRECISIONS
 from gtn_hpc.scores.rows import FinalRow
 from gtn_hpc.spaces import Space, make_space
-from gtn_hpc.training.evaluator import RUNNING
 from gtn_hpc.training.memory import peak_memory
 
 Report = Callable[[Winner, int, float], None]

@@ -53,13 +53,14 @@ def evaluate_teacher(
     """
     keep_freed_memory()
     images = splits.test if split == "test" else splits.validation
-    beside = [*([frozen.steps] if real_data else []), *longer]
+    beside = sorted({*([frozen.steps] if real_data else []), *longer})
     tally = Tally(learners * frozen.steps + sum(real_data_cost(config, n, learners) for n in beside), tell)
     taught = np.array([_taught(config, frozen, splits, images, index, tally=tally) for index in range(learners)])
-    control = RealData(config, splits, frozen, frozen.steps, tally).tuned(images, learners) if real_data else None
-    others = {n: RealData(config, splits, frozen, n, tally).tuned(images, learners, whole=False) for n in longer}
+    whole = frozen.steps if real_data else None
+    controls = {n: RealData(config, splits, frozen, n, tally).tuned(images, learners, whole=n == whole) for n in beside}
     families = tuple(drawn(config, "evaluate", index).section.family for index in range(learners))
-    return Evaluation(split, taught, control, families, others)
+    control = controls[frozen.steps] if real_data else None
+    return Evaluation(split, taught, control, families, {n: controls[n] for n in longer})
 
 
 def final_accuracies(config: Config, frozen: Frozen, splits: Splits, *, learners: int) -> NDArray[np.float64]:

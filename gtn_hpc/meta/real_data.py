@@ -12,12 +12,10 @@ from gtn_hpc.core.streams import derive
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import ImageSet, Splits
 from gtn_hpc.meta.pupil import Accuracies, Tally, accuracies, pupil
-from gtn_hpc.models.norm import use_running_statistics
+from gtn_hpc.models.norm import RUNNING, use_running_statistics
 from gtn_hpc.training.streams import RealBatches, constant
 
 STATISTICS = ("last", "running")
-RUNNING = 0.1
-"""Weight of the newest batch in a running average of statistics."""
 
 
 class Point(NamedTuple):
@@ -48,7 +46,7 @@ class RealData:
     steps: int
     tally: Tally
 
-    def tuned(self, images: ImageSet, learners: int, *, whole: bool = True) -> Control:
+    def tuned(self, images: ImageSet, learners: int, *, whole: bool) -> Control:
         """Accuracies on `images` at the point that does best on validation, with learners of its own.
 
         Cost: `real_data_cost` training steps.

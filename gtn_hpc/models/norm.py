@@ -10,6 +10,9 @@ computes the same in fewer passes, and leaves the statistics out of the graph.
 import torch
 from torch import Tensor, nn
 
+RUNNING = 0.1
+"""Weight of the newest batch in a running average of statistics, as learners on real data keep it."""
+
 
 class BatchNorm(nn.Module):
     """Over [B, C, H, W] or [B, C]; `mean_only` subtracts the mean and adds a bias, without scaling."""

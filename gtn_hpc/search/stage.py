@@ -129,8 +129,8 @@ def _score(
         backlog=backlog,
         ahead=AHEAD * pool.workers,
     )
+    watch.begun(len({tell.order for tell in before.tells}))
     study.replay(before.scores, events(before))
-    watch.begun(study.settled)
     search(certifying.over(study), pool)
     if not watch.stop():
         certifying.require_begun()

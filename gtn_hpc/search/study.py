@@ -74,12 +74,7 @@ class Study:
         self._ahead = ahead if algorithm.patient else 0
         self._exhausted: SpaceExhausted | None = None
         self._distinct: set[str] = set()
-        self._asks = self._settled = 0
-
-    @property
-    def settled(self) -> int:
-        """Proposals whose outcome is known."""
-        return self._settled
+        self._asks = 0
 
     @property
     def patient(self) -> bool:
@@ -139,7 +134,6 @@ class Study:
                 unsettled[event.proposal.ask] = self._ask_again(event)
             elif event.ask in unsettled and self._complete(unsettled[event.ask]):
                 self._algorithm.tell(self._outcome(unsettled.pop(event.ask)))
-                self._settled += 1
         for proposal in unsettled.values():
             self._begin(proposal)
 
@@ -170,7 +164,6 @@ class Study:
 
     def _settle(self, proposal: Proposal) -> None:
         outcome = self._outcome(proposal)
-        self._settled += 1
         self._ledger.told(outcome)
         self._algorithm.tell(outcome)
         self._watch(outcome)

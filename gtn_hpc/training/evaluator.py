@@ -21,7 +21,7 @@ from gtn_hpc.inner.trajectory import out_of_memory
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.lean import LeanNetwork
 from gtn_hpc.models.networks import build_network
-from gtn_hpc.models.norm import use_running_statistics
+from gtn_hpc.models.norm import RUNNING, use_running_statistics
 from gtn_hpc.training.controls import control
 from gtn_hpc.training.memory import peak_memory
 from gtn_hpc.training.proxies import proxies
@@ -34,9 +34,6 @@ from gtn_hpc.training.streams import RealBatches, constant, cosine
 
 DIVERGED = 1e3
 """Validation loss in nats from which on a learner counts as diverged (guessing has ln K)."""
-
-RUNNING = 0.1
-"""Weight of the newest batch in batch norm's statistics when training on real data."""
 
 DETAIL = 2000
 """Characters kept of a traceback's end."""
