@@ -12,6 +12,7 @@ from gtn_hpc.core.errors import UsageError
 from gtn_hpc.core.records import Batch, Hyper
 from gtn_hpc.inner.fingerprint import fingerprint
 from gtn_hpc.inner.optimisers import Tensors
+from gtn_hpc.inner.pullback import pullback
 from gtn_hpc.inner.step import Learner, LearnerState, evaluate, training_loss
 
 THETA = "theta"
@@ -112,8 +113,8 @@ class FlatLearner:
             after = self.update(leaves["gradient"], before, {}, Hyper(leaves["lr"], leaves["momentum"]))
         outputs = [after.theta, *(after.optimiser[k] for k in cotangent.optimiser)]
         weights = [cotangent.theta, *cotangent.optimiser.values()]
-        found = torch.autograd.grad(outputs, list(leaves.values()), weights, materialize_grads=True)
-        of = dict(zip(leaves, found, strict=True))
+        found = pullback(outputs, list(leaves.values()), weights)
+        of = {k: torch.zeros_like(v) if g is None else g for (k, v), g in zip(leaves.items(), found, strict=True)}
         rates = tuple(of[k] if v.requires_grad else None for k, v in zip(("lr", "momentum"), hyper, strict=True))
         return PulledUpdate(of["gradient"], FlatState(of["theta"], {}, {k: of[k] for k in state.optimiser}), rates)
 

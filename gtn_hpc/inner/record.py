@@ -56,6 +56,11 @@ class Record:
 
 
 class _Recorder(TorchDispatchMode):
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to skip it torch first imports it, for two seconds in every process."""
+        return False
+
     def __init__(self, inputs: Sequence[Tensor]) -> None:
         super().__init__()
         self.names = WeakTensorKeyDictionary()

@@ -9,6 +9,7 @@ from torch import Tensor
 from gtn_hpc.core.records import Batch
 from gtn_hpc.inner.adjoint import Adjoint, Judged, Pulled, Step, Stepped
 from gtn_hpc.inner.flat import FlatLearner, FlatState
+from gtn_hpc.inner.pullback import pullback
 
 
 class Reverse(Adjoint):
@@ -80,7 +81,7 @@ def _vector_jacobian(before: FlatState, step: Step, after: FlatState, cotangent:
         outputs += [values[k] for k in wanted]
         weights += [given[k] for k in wanted]
     inputs = [v for v in (*before.tensors(), *step.inputs()) if v.requires_grad]
-    found = dict(zip(map(id, inputs), torch.autograd.grad(outputs, inputs, weights, allow_unused=True), strict=True))
+    found = dict(zip(map(id, inputs), pullback(outputs, inputs, weights), strict=True))
 
     def of(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         return _present(list(tensors), [found.get(id(v)) for v in tensors.values()])

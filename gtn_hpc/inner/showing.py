@@ -11,6 +11,7 @@ from gtn_hpc.core.records import Batch, Hyper
 from gtn_hpc.inner.adjoint import Step
 from gtn_hpc.inner.engine import Episode, Passed
 from gtn_hpc.inner.optimisers import Tensors
+from gtn_hpc.inner.pullback import pullback
 
 TOGETHER = 8 * 2**20
 """Bytes of the graphs of steps that are shown together. A small generator costs a call, however many images it makes;
@@ -82,7 +83,7 @@ class Showing:
 
     def _add(self, arrived: Sequence[tuple[Tensor, Tensor]]) -> None:
         outputs, given = zip(*arrived, strict=True)
-        found = torch.autograd.grad(outputs, list(self.teacher.values()), given, allow_unused=True)
+        found = pullback(outputs, list(self.teacher.values()), given)
         for total, part in zip(self.gradient.values(), found, strict=True):
             if part is not None:
                 total.add_(part)

@@ -1,5 +1,6 @@
 """Meta-training in one process: reproducible, observed, and never updated by what is not finite."""
 
+import copy
 import math
 
 import pytest
@@ -86,13 +87,32 @@ def test_the_outer_rate_follows_a_cosine(tmp_path):
     assert [outer.lr(i) for i in (0, 50, 100)] == pytest.approx([0.02, 0.0125, 0.005])
 
 
+def test_the_outer_step_is_that_of_torch_optim_and_goes_on_from_its_state(tmp_path):
+    room = prepare(tiny(tmp_path, "meta.iterations=6", "meta.betas=[0.5,0.9]", "meta.clip=null"), CPU)
+    outer, twin = Outer(room.teacher, room.config.meta), copy.deepcopy(room.teacher)
+    adam = torch.optim.Adam(twin.parameters(), betas=(0.5, 0.9), eps=room.config.meta.eps, foreach=True)
+    for iteration in range(6):
+        if iteration == 3:
+            kept, outer = outer.state(), Outer(room.teacher, room.config.meta)
+            outer.restore(kept)
+        for p in twin.parameters():
+            p.grad = torch.randn(p.shape, dtype=p.dtype)
+        gradient = {name: p.grad for name, p in twin.named_parameters()}
+        outer.step(gradient, iteration)
+        adam.param_groups[0]["lr"] = outer.lr(iteration)
+        adam.step()
+    for name, p in twin.named_parameters():
+        assert torch.equal(room.teacher.get_parameter(name), p), name
+        assert all(torch.equal(outer.named()[f"{k} of {name}"], v) for k, v in adam.state[p].items()), name
+
+
 def test_clipping_bounds_the_gradient_that_is_used_and_tells_the_norm_before(tmp_path):
     room = prepare(tiny(tmp_path, "meta.clip=0.001"), CPU)
     outer = Outer(room.teacher, room.config.meta)
     gradient = {name: torch.ones_like(p) for name, p in room.teacher.named_parameters()}
     norm = outer.step(gradient, 0)
     assert norm == pytest.approx(math.sqrt(sum(g.numel() for g in gradient.values())))
-    used = math.sqrt(sum(float((state["exp_avg"] / 0.1).square().sum()) for state in outer.adam.state.values()))
+    used = math.sqrt(sum(float((state["exp_avg"] / 0.1).square().sum()) for state in outer.moments))
     assert used == pytest.approx(0.001, rel=1e-3)
 
 
