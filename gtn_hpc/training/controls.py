@@ -1,6 +1,7 @@
 """Curricula that a teacher must do better than: a random real subset, and a teacher before its meta-training."""
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from gtn_hpc.core.streams import torch_generator
@@ -18,18 +19,24 @@ def control(source: Source, room: Room) -> Frozen:
 
 @torch.no_grad()
 def _real_subset(room: Room) -> Frozen:
-    """As many different real training images as the curriculum holds, with its rates, momenta and order.
+    """As many different real training images as the curriculum holds, shown as often and when its own are.
 
-    Their labels are their own, so a batch is balanced only as the image set is.
+    Rates, momenta and order are the curriculum's, labels the images' own: a batch is balanced only as their set is.
     """
-    taught = room.taught
-    chosen = room.splits.train.sample(taught.steps * taught.batch, torch_generator(room.config.run.seed, "real-subset"))
-    if len(chosen.y) < taught.steps * taught.batch:
-        again = torch.arange(taught.steps * taught.batch, device=chosen.y.device) % len(chosen.y)
-        chosen = type(chosen)(chosen.x[again], chosen.y[again])
-    y = F.one_hot(chosen.y, room.splits.classes).to(taught.y.dtype)
+    taught, train = room.taught, room.splits.train
+    place = _places(taught)
+    chosen = train.sample(int(place.max()) + 1, torch_generator(room.config.run.seed, "real-subset"))
+    shown = place.to(chosen.y.device) % len(chosen.y)
+    y = F.one_hot(chosen.y[shown], room.splits.classes).to(taught.y.dtype)
     lr, momentum = taught.schedule.table()
-    return Frozen(chosen.x.reshape(taught.x.shape), y.reshape(taught.y.shape), lr, momentum, taught.order)
+    return Frozen(chosen.x[shown].reshape(taught.x.shape), y.reshape(taught.y.shape), lr, momentum, taught.order)
+
+
+def _places(taught: Frozen) -> Tensor:
+    """Numbers [T x B] of the images as they first appear; one that is shown again has the number it had."""
+    numbers: dict[bytes, int] = {}
+    images = taught.x.flatten(0, 1).cpu().numpy()
+    return torch.tensor([numbers.setdefault(image.tobytes(), len(numbers)) for image in images])
 
 
 @torch.no_grad()

@@ -29,9 +29,7 @@ def root(tmp_path_factory):
 def exit_codes(root, world):
     """Of that many ranks, forked from a process that has loaded what they need: starting takes longer than teaching."""
     forkserver = multiprocessing.get_context("forkserver")
-    forkserver.set_forkserver_preload(
-        ["any_world_program", "sklearn.datasets", "sympy", "torch._dynamo", "torch.utils.tensorboard"]
-    )
+    forkserver.set_forkserver_preload(["any_world_program", "sklearn.datasets", "torch.utils.tensorboard"])
     master = Master("127.0.0.1", free_port())
     places = [RankEnvironment(rank, world, rank, world, "torchrun", master) for rank in range(world)]
     started = [forkserver.Process(target=any_world_program.main, args=(root, place), daemon=True) for place in places]

@@ -129,6 +129,14 @@ def test_controls_are_trained_in_the_place_of_the_curriculum(scored: Evaluator, 
     assert torch.equal(fresh.schedule.table()[0], torch.full((5,), scored.config.inner.lr))
 
 
+def test_real_images_are_shown_again_when_those_of_the_curriculum_are(scored: Evaluator) -> None:
+    room = scored.room
+    once = control("real_subset", room)
+    twice = control("real_subset", replace(room, taught=room.taught.repeated(2)))
+    assert torch.equal(twice.x, torch.cat([once.x, once.x]))
+    assert torch.equal(twice.y, torch.cat([once.y, once.y]))
+
+
 def test_a_curriculum_in_random_order_is_another_pass_for_each_replica(tmp_path: Path, arch: Architecture) -> None:
     shuffled = evaluator(tmp_path / "c.h5", order="all")
     episodes = [shuffled._episode(Request(arch, 5, replica)) for replica in (0, 0, 1)]
