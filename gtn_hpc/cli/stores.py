@@ -131,16 +131,20 @@ def merge(
         list[str], typer.Argument(metavar="RUN|FILE.h5...", help="Runs and scores files.", show_default=False)
     ],
     output: Output,
+    force: Force = False,
     root: Root = RUNS,
     as_json: Json = False,
 ) -> None:
-    """Join the rows of several runs and files into one file, each row once.
+    """Join the rows of several runs and files into one file, each row once; it may itself be one of the sources.
 
     Example: gtn scores merge first second extra.h5 -o all.h5
     """
     from gtn_hpc import scores
 
-    report = scores.merge(output, [_named(source, root) for source in sources])
+    joined = [_named(source, root) for source in sources]
+    if output.resolve() not in [source.resolve() for source in joined if isinstance(source, Path)]:
+        require_free([output], force=force)
+    report = scores.merge(output, joined)
     if as_json:
         console.emit({"file": output, "rows": dict(report.rows), "conflicts": [str(item) for item in report.conflicts]})
         return

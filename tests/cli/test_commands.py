@@ -238,6 +238,10 @@ def test_scores_are_shown_checked_compared_joined_and_tidied(workplace, tmp_path
     assert gtn("scores", "merge", "small", run / "scores.h5", "-o", merged, cwd=workplace).code == 0
     assert gtn("scores", "digest", merged, cwd=workplace).out.strip() == digest
     assert gtn("scores", "verify", "small", merged, cwd=workplace).out == "equal\n"
+    refused = gtn("scores", "merge", "small", "-o", merged, cwd=workplace)
+    assert (refused.code, "is there already" in refused.err, "--force" in refused.err) == (1, True, True)
+    assert gtn("scores", "merge", "small", "-o", merged, "--force", cwd=workplace).code == 0
+    assert gtn("scores", "merge", "small", merged, "-o", merged, cwd=workplace).code == 0
     assert gtn("scores", "compact", "small", cwd=workplace).code == 0
     assert gtn("scores", "fsck", "small", "--json", cwd=workplace).json["sound"] is True
     assert gtn("scores", "digest", "small", cwd=workplace).out.strip() == digest
