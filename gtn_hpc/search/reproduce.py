@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +101,7 @@ def _find(path: Path, table: "pd.DataFrame", arch: str) -> Architecture:
 
 def _setting(config: Config, path: Path) -> Setting:
     run = RunDirectory(path.resolve().parent)
-    return setting_of(config, run, Path(config.search.curriculum or run.curriculum))
+    return replace(setting_of(config, run, Path(config.search.curriculum or run.curriculum)), states=None)
 
 
 def _differing(recorded: Any) -> list[str]:

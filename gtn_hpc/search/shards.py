@@ -19,6 +19,7 @@ from gtn_hpc.scores.replay import Journals, read_journals
 from gtn_hpc.search.algorithm import Proposal
 from gtn_hpc.search.algorithms import make_algorithm
 from gtn_hpc.search.backlog import Backlog
+from gtn_hpc.search.belonging import require_own
 from gtn_hpc.search.ledger import rows_of
 from gtn_hpc.search.pools import job, open_local_pool, setting_of
 from gtn_hpc.search.study import Asked
@@ -65,6 +66,7 @@ def search_shard(config: Config, run: RunDirectory, curriculum: Path, watch: Wat
     """
     setting, shard = setting_of(config, run, curriculum), shard_of(config)
     before = read_journals(run.journal)
+    require_own(before, setting, run)
     proposals = propose(config, setting)
     if shard.index == 0:
         write_down(proposals, before, setting, run)

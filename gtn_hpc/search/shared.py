@@ -16,6 +16,7 @@ from gtn_hpc.scores.folding import fold
 from gtn_hpc.scores.replay import JournalReader, read_journals
 from gtn_hpc.scores.rows import from_plain
 from gtn_hpc.search.backlog import Backlog
+from gtn_hpc.search.belonging import require_own
 from gtn_hpc.search.pools import open_local_pool, setting_of
 from gtn_hpc.search.shards import propose, requests_of, write_down
 from gtn_hpc.search.watch import SILENT, Watch
@@ -38,8 +39,9 @@ def search_shared(config: Config, run: RunDirectory, curriculum: Path, watch: Wa
         Requeue: `watch.stop` said so, or nothing that is left would end before the deadline.
     """
     setting, scored = setting_of(config, run, curriculum), 0
-    proposals = propose(config, setting)
-    write_down(proposals, read_journals(run.journal), setting, run)
+    before, proposals = read_journals(run.journal), propose(config, setting)
+    require_own(before, setting, run)
+    write_down(proposals, before, setting, run)
     backlog = Backlog(setting.space, deadline_of(config.run, os.environ))
     for request in requests_of(proposals, config.search.replicas):
         backlog.add(request)

@@ -18,6 +18,7 @@ from gtn_hpc.scores.replay import Journals, read_journals
 from gtn_hpc.search.algorithm import Outcome
 from gtn_hpc.search.algorithms import make_algorithm
 from gtn_hpc.search.backlog import Backlog
+from gtn_hpc.search.belonging import require_own
 from gtn_hpc.search.certificate import Certificate, Rival, certify, compare, truths_of
 from gtn_hpc.search.certifying import Certifying
 from gtn_hpc.search.ledger import JournalLedger, events
@@ -108,6 +109,7 @@ def _score(
     """Why the certificate ended the search, or None."""
     section = config.search
     before = read_journals(run.journal)
+    require_own(before, setting, run)
     fold_now_and_then = Throttle()
 
     def told(outcome: Outcome) -> None:

@@ -78,9 +78,7 @@ class Identity:
             "data": config.data.model_dump(mode="json", exclude={"root", "augment"}),
             "space": config.search.space.model_dump(mode="json"),
         }
-        recipe = config.final.recipe.model_dump(
-            mode="json", include={"lr", "momentum", "batch", "crop", "flip", "cutout"}
-        )
+        recipe = config.final.recipe.model_dump(mode="json", include=USED)
         taught = {"digest": curriculum, "inner": dict(inner)}
         ways = {"fast": config.search.fast}
         sources = canonical_json({"taught": taught}), canonical_json({"real": recipe})
@@ -88,28 +86,32 @@ class Identity:
 
     def stream(self, request: Request) -> str:
         """Initialisation and order follow from it; it lacks the fidelity, so longer runs go on equally."""
-        return init_key(request.arch.digest, self._taught(request), {"common": self.common}, request.replica)
+        return init_key(request.arch.digest, self._taught(request.source), {"common": self.common}, request.replica)
 
     def learner(self, request: Request) -> str:
         """The key without the fidelity: names the saved state of a learner that may be taught on."""
-        return init_key(request.arch.digest, self._taught(request), self._settings, request.replica)
+        return init_key(request.arch.digest, self._taught(request.source), self._settings, request.replica)
 
     def key(self, request: Request) -> str:
         """Names the row of scores that answers `request`."""
-        return key(request.arch.digest, self._taught(request), self._settings, request.replica, request.fidelity)
+        return self.key_of(request.arch.digest, request.source, request.replica, request.fidelity)
+
+    def key_of(self, arch: str, source: Source, replica: int, fidelity: int) -> str:
+        """The key of a request for the architecture with that digest."""
+        return key(arch, self._taught(source), self._settings, replica, fidelity)
 
     @property
     def _settings(self) -> dict[str, str]:
         return {"common": self.common, "ways": self.ways}
 
-    def _taught(self, request: Request) -> str:
-        if request.source == "curriculum":
+    def _taught(self, source: Source) -> str:
+        if source == "curriculum":
             return self.curriculum
-        if request.source == "real":
+        if source == "real":
             return self.real
-        taught = self.real if request.source in REAL else self.curriculum
-        untrained = self.untrained if request.source == "untrained" else ""
-        return canonical_json({"control": request.source, "of": taught, "untrained": untrained})
+        taught = self.real if source in REAL else self.curriculum
+        untrained = self.untrained if source == "untrained" else ""
+        return canonical_json({"control": source, "of": taught, "untrained": untrained})
 
 
 def _untrained(config: Config) -> str:

@@ -1,5 +1,7 @@
 """A recorded score again, from the files alone."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from search_campaign import campaign, curriculum
@@ -8,6 +10,7 @@ from gtn_hpc.core.errors import RunError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores.opened import open as open_scores
 from gtn_hpc.search.reproduce import reproduce
+from gtn_hpc.training.steppers import Flat
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +32,26 @@ def test_every_replica_has_the_same_bits(run: RunDirectory, arch: str) -> None:
     found = reproduce(run.scores, arch[:10])
     assert sorted(again.replica for again in found) == [0, 1]
     assert all(again.equal and again.same_key for again in found)
+
+
+def test_learners_that_were_saved_to_be_taught_on_are_taught_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = curriculum(tmp_path / "curriculum.h5").parent
+    halving = "search.algorithm={name: halving, first: 1, eta: 2, asynchronous: false}"
+    options = (halving, "search.replicas=1", "search.budget=4", "search.certificate.fraction=0")
+    campaign(place, f"search.curriculum={place}/curriculum.h5", *options)
+    states = tmp_path / "campaign" / "states"
+    before = {path: path.read_bytes() for path in states.rglob("*") if path.is_file()}
+    with open_scores(tmp_path / "campaign" / "scores.h5") as tables:
+        arch = str(tables.scores.sort_values("fidelity").arch.iloc[-1])
+    steps: list[int] = []
+    take = Flat.step
+    monkeypatch.setattr(Flat, "step", lambda self, t, *rest: (steps.append(t), take(self, t, *rest))[1])
+    found = reproduce(tmp_path / "campaign" / "scores.h5", arch)
+    assert all(again.equal for again in found)
+    assert len(steps) == sum(again.fidelity for again in found) > 3
+    assert {path: path.read_bytes() for path in states.rglob("*") if path.is_file()} == before
 
 
 def test_another_curriculum_is_told(run: RunDirectory, arch: str) -> None:

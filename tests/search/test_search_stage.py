@@ -185,6 +185,14 @@ def test_another_curriculum_under_the_same_run_is_refused(tmp_path: Path) -> Non
         campaign(place, "search.budget=2", "search.certificate.fraction=0")
 
 
+def test_truths_of_two_recipes_are_not_mixed(tmp_path: Path) -> None:
+    place = directory(tmp_path / "recipes")
+    assert campaign(place).certified == 2
+    with pytest.raises(RunError, match=r"made with another final\.recipe"):
+        campaign(place, "final.recipe.lr=0.001", "search.budget=6")
+    assert campaign(place, "final.recipe.weight_decay=0.1", "search.budget=6").certified == 3
+
+
 def test_a_missing_curriculum_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"curriculum.h5"):
         campaign(tmp_path)

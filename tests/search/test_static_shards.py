@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from search_campaign import begin, campaign, configured, curriculum
+from search_campaign import begin, campaign, configured, curriculum, share
 
-from gtn_hpc.core.errors import Requeue, UsageError
+from gtn_hpc.core.errors import Requeue, RunError, UsageError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import comparing
 from gtn_hpc.scores.opened import open as open_scores
@@ -51,6 +51,18 @@ def test_shards_score_everything_once_and_a_managed_search_takes_it_over(
     report = campaign(place)
     assert len(read_journals(run.journal).scores) == 10
     assert report.certified == 2
+
+
+def test_shards_and_jobs_take_no_scores_of_another_curriculum(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        assert shard(place, 0, 2, patched) == 5
+    curriculum(place / "curriculum.h5", lr=0.2)
+    with monkeypatch.context() as patched, pytest.raises(RunError, match="were made with another curriculum"):
+        shard(place, 1, 2, patched)
+    for search in (share, campaign):
+        with pytest.raises(RunError, match="were made with another curriculum"):
+            search(place)
+    assert len(read_journals(place / "campaign" / "journal").scores) == 5
 
 
 def test_an_algorithm_that_learns_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

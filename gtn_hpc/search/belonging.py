@@ -1,0 +1,37 @@
+"""Whether what a run's journals hold belongs to the search that is about to go on from them."""
+
+from typing import cast
+
+from gtn_hpc.core.errors import RunError
+from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.scores.replay import Journals
+from gtn_hpc.scores.rows import CertificateRow
+from gtn_hpc.training.request import Source
+from gtn_hpc.training.setting import Setting
+
+
+def require_own(journals: Journals, setting: Setting, run: RunDirectory) -> None:
+    """Every row has the key that `setting` gives it; truths count where more are to be trained. Cost: a hash a row.
+
+    Raises:
+        RunError: rows were made with another curriculum or other settings: their mean would be of neither.
+    """
+    key_of = setting.identity.key_of
+    for score in journals.scores:
+        if score.key != key_of(score.arch, "curriculum", score.replica, score.fidelity):
+            raise RunError(
+                f"Scores of run '{run.name}' were made with another curriculum than {setting.digest[:16]}, or with "
+                f"other settings: see those of architecture {score.arch[:16]}.",
+                remedy="Give this search another run.name, or bring the old curriculum back.",
+            )
+    for row in journals.certificates if setting.config.search.certificate.fraction else ():
+        if row.key != key_of(row.arch, _source(row), row.replica, row.steps):
+            raise RunError(
+                f"Trainings on real data of run '{run.name}' were made with another final.recipe than this one "
+                f"({row.source} of architecture {row.arch[:16]}).",
+                remedy=f"Give this search another run.name, or use the recipe that stands in {run.scores}.",
+            )
+
+
+def _source(row: CertificateRow) -> Source:
+    return "real" if row.source == "truth" else cast(Source, row.source)
