@@ -12,6 +12,9 @@ from gtn_hpc.core.errors import UsageError, nearest
 if TYPE_CHECKING:
     from gtn_hpc.config import Key
 
+WIDE = 110
+"""Columns of a terminal that has room for keys, types, defaults and meanings side by side."""
+
 
 def config(
     section: Annotated[
@@ -29,10 +32,13 @@ def config(
 
     keys = _below(reference(), section)
     if as_json:
-        console.emit({"keys": [asdict(key) for key in keys]})
-        return
+        return console.emit({"keys": [asdict(key) for key in keys]})
     rows = [(key.name + (" *" if key.operational else ""), key.type, key.default, key.description) for key in keys]
-    console.table("", ("key", "type", "default", "meaning"), rows)
+    if console.width() >= WIDE:
+        return console.table("", ("key", "type", "default", "meaning"), rows)
+    for name, kind, default, meaning in rows:
+        console.say(f"{name}: {kind}, default {default}\n{console.indented(meaning)}")
+    return None
 
 
 def _below(keys: "list[Key]", section: str | None) -> "list[Key]":
