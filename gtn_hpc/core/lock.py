@@ -1,0 +1,45 @@
+"""One process at a time: two at the same work would overwrite each other's files."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gtn_hpc.core.errors import RunError
+
+
+@contextmanager
+def sole(path: Path, doing: str) -> Iterator[None]:
+    """Holds the lock file `path`, which names this process; the system releases it however the process ends.
+
+    `doing` completes the sentence "Another process is ...". The file stays. Processes on other hosts count where the
+    file system's locks reach them.
+
+    Raises:
+        RunError: another living process holds it, or the file system has no locks.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(
+                f"Another process is {doing}: {_holder(path)}.",
+                remedy="Wait for it or end it; to work beside it take another run.name.",
+            ) from error
+        except OSError as error:
+            raise RunError(
+                f"{path} cannot be locked: {error.strerror}.",
+                remedy="Ask the site to mount with locks (Lustre: -o flock), or take another file system: "
+                "run.root=DIRECTORY.",
+            ) from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+
+
+def _holder(path: Path) -> str:
+    return path.read_text().strip() or "it has not said which"
