@@ -1,5 +1,6 @@
 """`gtn export`."""
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ def export(
 
     .h5 can be the teacher of another search. .npz holds the same arrays for NumPy, exactly. A folder holds pictures by
     class (PNG, 8 bits a channel), labels.csv with the soft labels, and about.json; values outside of 0..255 are cut,
-    and it is said how many.
+    and it is said what share of all that is.
 
     Example: gtn export digits -o teacher.h5 --dtype float16
 
@@ -76,10 +77,14 @@ def export(
             _write(path, *made, asked)
         written = path if made is None else made[0]
         found = read(written if made and made[1] == "h5" else path).digest
+    cut = {"values_cut": _values_cut(written)} if made and made[1] == FOLDER else {}
     if as_json:
-        console.emit({"curriculum": written, "digest": found})
+        console.emit({"curriculum": written, "digest": found, **cut})
+    elif digest:
+        console.say(found)
     else:
-        console.say(found if digest else f"Curriculum: {written}")
+        told = "Pictures: {}\nValues outside of 0..255, cut: {values_cut:.1%} of all" if cut else "Curriculum: {}"
+        console.say(told.format(written, **cut))
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,13 @@ def _write(path: Path, output: Path, kind: str, written: Written) -> None:
         artefacts.write_npz(taught, output)
     else:
         artefacts.write_folder(taught, output)
+
+
+def _values_cut(folder: Path) -> float:
+    """The share of the values that pictures cannot hold."""
+    from gtn_hpc.curriculum.artefacts import ABOUT
+
+    return float(json.loads((folder / ABOUT).read_text(encoding="utf-8"))["values_cut"])
 
 
 def _anew(taught: "CurriculumFile", output: Path, written: Written) -> None:

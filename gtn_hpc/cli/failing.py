@@ -1,5 +1,6 @@
 """From an exception to a short message and an exit code: users never see a traceback they did not ask for."""
 
+import errno
 import os
 import sys
 import tempfile
@@ -13,7 +14,7 @@ import typer
 
 from gtn_hpc.cluster import mpi
 from gtn_hpc.cluster.environment import detect
-from gtn_hpc.core.errors import ClusterError, GtnError, OutOfMemory, Requeue, RunError, UsageError
+from gtn_hpc.core.errors import ClusterError, GtnError, OutOfMemory, Requeue, RunError, StorageError, UsageError
 
 INTERRUPTED = 130
 """What shells give a program that Ctrl-C ended."""
@@ -108,6 +109,8 @@ def _explained(error: Exception) -> GtnError | None:
             f"There is no memory left: {str(error).splitlines()[0] if str(error) else 'the system refused more'}",
             remedy="Take a smaller teacher.curriculum.batch or fewer steps, or engine.name=trajectory.",
         )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageError(f"There is no room left to write: {error}.", remedy="Make room, then start again.")
     return None
 
 

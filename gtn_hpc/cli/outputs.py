@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated
 
 import typer
@@ -41,13 +42,41 @@ def _is_folder(output: str) -> bool:
 
 
 def require_free(paths: Iterable[Path], *, force: bool) -> None:
-    """Passes where nothing is there but empty folders, or files that may be replaced.
+    """Passes where nothing is there but empty folders, or files that may be replaced, and writing is possible.
 
     Raises:
-        StorageError: something is there.
+        StorageError: something is there, or the place cannot be written to.
     """
     for path in paths:
         if path.is_dir() and any(path.iterdir()):
             raise StorageError(f"{path} is there already, and not empty.", remedy="Name another folder.")
         if path.is_file() and not force:
             raise StorageError(f"{path} is there already.", remedy="Name another file, or replace it with --force.")
+        require_writable(path)
+
+
+def require_writable(path: Path) -> None:
+    """Passes where a file or folder `path` can be made or replaced, with the folders above it; leaves nothing behind.
+
+    Raises:
+        StorageError: it cannot.
+    """
+    place = next(above for above in path.absolute().parents if os.path.exists(above))
+    try:
+        with TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror or error}.", remedy="Name a place that may be written to."
+        ) from error
+
+
+def require_file(path: Path) -> None:
+    """As `require_writable`, of a file that may be there already.
+
+    Raises:
+        StorageError: it cannot be written, or is a folder.
+    """
+    if path.is_dir():
+        raise StorageError(f"{path} is a folder.", remedy=f"Name a file: {path / 'NAME'}.")
+    require_writable(path)

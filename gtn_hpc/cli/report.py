@@ -8,6 +8,7 @@ import typer
 from gtn_hpc.cli import console
 from gtn_hpc.cli.failing import crashes_go_to
 from gtn_hpc.cli.options import RUNS, Json, Root
+from gtn_hpc.cli.outputs import require_file
 from gtn_hpc.core.rundir import find
 
 
@@ -32,7 +33,9 @@ def report(
     with crashes_go_to(found[0].path):
         from gtn_hpc.report.page import write
 
-        page = write(found, output or found[0].report)
+        page = output or found[0].report
+        require_file(page)
+        write(found, page)
     if as_json:
         console.emit({"page": page})
     else:

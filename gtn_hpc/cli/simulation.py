@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gtn_hpc.cli import console
+from gtn_hpc.cli.outputs import require_writable
 from gtn_hpc.config import Config
 from gtn_hpc.config.site import Site
 from gtn_hpc.core.errors import UsageError
@@ -51,7 +52,10 @@ def simulate(config: Config, site: Site, asked: Asked, as_json: bool) -> None:
 
     Raises:
         UsageError: nothing is recorded or given, or a job has no room for an evaluation.
+        StorageError: the figure cannot be written.
     """
+    if asked.figure is not None:
+        require_writable(asked.figure)
     run = RunDirectory(Path(config.run.root) / config.run.name)
     known = recorded(asked.durations, Path(config.run.root)) if asked.durations else of_run(run)
     evaluations = config.search.budget * config.search.replicas

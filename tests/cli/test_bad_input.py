@@ -164,6 +164,28 @@ def test_an_unwritable_run_directory(empty):
         refused(gtn("train", "small.yaml", "run.root=closed", cwd=empty), 1, "cannot be written")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["report", "small", "-o"],
+        ["export", "small", "-o"],
+        ["plan", "small.yaml", "--simulate", "--nodes", "1", "--figure"],
+        ["scores", "export", "small", "--table", "scores", "--format", "csv", "-o"],
+        ["scores", "merge", "small", "-o"],
+    ],
+    ids=["report", "export", "figure", "scores", "merge"],
+)
+@pytest.mark.parametrize("place", ["/dev/null/a{}", "/sys/a{}"])
+def test_an_output_that_cannot_be_written(workplace, command, place):
+    ending = {"export": ".h5", "scores": ".csv"}.get(command[0], "")
+    refused(gtn(*command, place.format(ending), cwd=workplace), 1, "cannot be written", place[:5], "Name a place")
+
+
+def test_a_page_is_not_written_over_a_folder(workplace, tmp_path):
+    refused(gtn("report", "small", "-o", tmp_path, cwd=workplace), 1, f"{tmp_path} is a folder", "Name a file")
+    assert not [*tmp_path.iterdir()]
+
+
 def test_a_name_taken_by_another_configuration(workplace):
     done = gtn("train", "small.yaml", "meta.lr=0.5", "inner.momentum=0.1", cwd=workplace)
     refused(done, 1, "'small'", "meta.lr: was 0.01, now 0.5", "inner.momentum", "run.name")

@@ -147,9 +147,14 @@ def test_export_writes_arrays_and_pictures(workplace, tmp_path):
         assert arrays["evaluation_teacher"].shape == (3, 3)
         assert json.loads(str(arrays["about"]))["digest"] == digest
     done = gtn("export", "small", "-o", f"{tmp_path}/pictures/", cwd=workplace)
-    assert done.out == f"Curriculum: {tmp_path / 'pictures'}\n"
+    about = json.loads((tmp_path / "pictures" / "about.json").read_text())
+    pictures, cut = done.out.splitlines()
+    assert pictures == f"Pictures: {tmp_path / 'pictures'}"
+    assert f" {100 * about['values_cut']:.1f}%" in cut and 0 < about["values_cut"] < 1
     assert len([*(tmp_path / "pictures").rglob("*.png")]) == 30
-    assert json.loads((tmp_path / "pictures" / "about.json").read_text())["data"] == "digits"
+    assert about["data"] == "digits"
+    again = gtn("export", "small", "-o", tmp_path / "again/", "--json", cwd=workplace).json
+    assert again["values_cut"] == about["values_cut"]
     named = gtn("export", "small", "-o", tmp_path / "named.d", "--format", "folder", cwd=workplace)
     assert (named.code, (tmp_path / "named.d" / "labels.csv").is_file()) == (0, True)
 
