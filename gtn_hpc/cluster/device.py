@@ -1,10 +1,13 @@
-"""The device of a rank: one GPU each, or the CPU."""
+"""The device of a rank: one GPU each, or the CPU. And that of a worker, which may share a GPU."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
 
 from gtn_hpc.cluster.environment import RankEnvironment
+from gtn_hpc.cluster.seat import Seat
+from gtn_hpc.core.environment import gpus_of_job
 from gtn_hpc.core.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -19,6 +22,27 @@ def choose(setting: str, environment: RankEnvironment, gpus: int | None = None) 
     Raises:
         ClusterError: there is no such GPU, or fewer GPUs than ranks on this host.
     """
+    return _device(setting, gpus, lambda visible: _own(environment, visible))
+
+
+def choose_shared(setting: str, seat: Seat, gpus: int | None = None) -> torch.device:
+    """What `run.device` means for a worker at `seat`: workers are dealt out to GPUs in turn, however many they are.
+
+    Raises:
+        ClusterError: there is no such GPU.
+    """
+    return _device(setting, gpus, seat.gpu)
+
+
+def share_memory(device: torch.device, setting: str, seat: Seat) -> None:
+    """Holds this process to its equal part of the memory of its GPU; nothing on a CPU."""
+    if device.type == "cuda":
+        visible, present = torch.cuda.device_count(), gpus_of_job()
+        together = seat.total if ":" in setting and visible > 1 else seat.sharers(visible, present)
+        torch.cuda.set_per_process_memory_fraction(1 / together, device)
+
+
+def _device(setting: str, gpus: int | None, own: Callable[[int], int]) -> torch.device:
     gpus = torch.cuda.device_count() if gpus is None else gpus
     if setting == "cpu" or (setting == "auto" and gpus == 0):
         return torch.device("cpu")
@@ -27,7 +51,7 @@ def choose(setting: str, environment: RankEnvironment, gpus: int | None = None) 
             f"run.device is {setting}, but torch sees no GPU on this host.",
             remedy="Ask the scheduler for GPUs, look at CUDA_VISIBLE_DEVICES, or set run.device=cpu.",
         )
-    index = int(setting.partition(":")[2]) if ":" in setting else _own(environment, gpus)
+    index = int(setting.partition(":")[2]) if ":" in setting else own(gpus)
     if index >= gpus:
         raise ClusterError(
             f"run.device is {setting}, but torch sees {gpus} GPU(s) on this host.",

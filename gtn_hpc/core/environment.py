@@ -75,6 +75,22 @@ def _gpus() -> list[str]:
     return [line.split(":", 1)[1].strip() for line in lines]
 
 
+def gpus_of_job() -> int:
+    """GPUs that the Slurm job has on this host, outside one all that the host has."""
+    told = os.environ.get("SLURM_GPUS_ON_NODE", "")
+    return int(told) if told.isdecimal() else len(_gpus())
+
+
+def job() -> str:
+    """The scheduler's name of this job, `local` outside one."""
+    return os.environ.get("SLURM_JOB_ID", "local")
+
+
+def restarts() -> int:
+    """How often Slurm has started this job again."""
+    return int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+
+
 @functools.cache
 def _static() -> dict[str, Any]:
     from gtn_hpc import __version__

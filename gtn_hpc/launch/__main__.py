@@ -6,9 +6,9 @@ from pathlib import Path
 
 from gtn_hpc.config import load
 from gtn_hpc.config.site import load_site
+from gtn_hpc.core.environment import restarts
 from gtn_hpc.core.errors import GtnError
 from gtn_hpc.core.rundir import RunDirectory
-from gtn_hpc.launch import record
 from gtn_hpc.launch.scripts import write_all
 from gtn_hpc.launch.verdict import after_step
 
@@ -30,9 +30,7 @@ def main() -> int:
 
 
 def _judge(asked: argparse.Namespace, run: RunDirectory) -> int:
-    verdict = after_step(
-        run, asked.stage, began=asked.began, code=asked.code, restarts=record.restarts(), most=asked.restarts
-    )
+    verdict = after_step(run, asked.stage, began=asked.began, code=asked.code, restarts=restarts(), most=asked.restarts)
     sys.stdout.write(f"{asked.stage}: {verdict.why}\n")
     return 0 if verdict.requeue else NO_REQUEUE
 

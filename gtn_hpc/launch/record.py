@@ -31,8 +31,3 @@ def this_job() -> dict[str, Any]:
         "nodes": "SLURM_JOB_NODELIST",
     }
     return {name: os.environ[variable] for name, variable in names.items() if variable in os.environ}
-
-
-def restarts() -> int:
-    """How often Slurm has started this job again."""
-    return int(os.environ.get("SLURM_RESTART_COUNT", "0"))

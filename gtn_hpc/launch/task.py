@@ -13,9 +13,9 @@ from types import FrameType
 from typing import Any
 
 from gtn_hpc.cluster.environment import detect
+from gtn_hpc.core.environment import restarts
 from gtn_hpc.core.errors import GtnError, Requeue
 from gtn_hpc.core.rundir import RunDirectory
-from gtn_hpc.launch import record
 from gtn_hpc.launch.verdict import after_step
 
 FORWARDED = (signal.SIGUSR2, signal.SIGTERM)
@@ -90,7 +90,7 @@ class StageTask:
                 stage,
                 began=began,
                 code=code,
-                restarts=max(record.restarts(), starts - 1),
+                restarts=max(restarts(), starts - 1),
                 most=self.restarts,
             )
             if not again.requeue:

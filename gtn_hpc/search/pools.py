@@ -27,7 +27,7 @@ def setting_of(config: Config, run: RunDirectory, curriculum: Path) -> Setting:
 
 def job() -> str:
     """The scheduler's name of this job, `local` outside one."""
-    return str(environment.describe()["slurm"].get("SLURM_JOB_ID", "local"))
+    return environment.job()
 
 
 @contextmanager
@@ -82,4 +82,4 @@ def assist(config: Config, run: RunDirectory, curriculum: Path) -> None:
     """
     ranks = ranks_of(config)
     assert ranks is not None, "only ranks assist"
-    mpi.serve(Scoring(setting_of(config, run, curriculum), run.journal, job()), ranks)
+    mpi.serve(Scoring(setting_of(config, run, curriculum), run.journal, job(), managed=True), ranks)

@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gtn_hpc.cluster.environment import RankEnvironment, detect
+from gtn_hpc.cluster.environment import detect
+from gtn_hpc.cluster.seat import Seat, seat_under_manager
 from gtn_hpc.core.records import Score
 from gtn_hpc.farm.child import Bounds, ChildDied, Nursery
 from gtn_hpc.farm.isolation import Isolated
@@ -23,19 +24,21 @@ MODULES = ("gtn_hpc.training.evaluator",)
 
 @dataclass(frozen=True)
 class Evaluating:
-    """Evaluates requests in the process that opens it, on the device of the rank in `environment`."""
+    """Evaluates requests in the process that opens it, on the device of the worker at `seat`."""
 
     setting: Setting
-    environment: RankEnvironment
+    seat: Seat
     journals: Path
 
     @contextmanager
     def open(self, rank: int) -> Iterator[Callable[[Request], Score]]:
-        """Loads images and curriculum."""
-        from gtn_hpc.cluster.device import choose
+        """Loads images and curriculum; workers of one GPU each get an equal part of its memory."""
+        from gtn_hpc.cluster.device import choose_shared, share_memory
         from gtn_hpc.training.evaluator import Evaluator
 
-        device = choose(self.setting.config.run.device, self.environment)
+        asked = self.setting.config.run.device
+        device = choose_shared(asked, self.seat)
+        share_memory(device, asked, self.seat)
         evaluator = Evaluator(self.setting, str(device))
         if chaos := Chaos.parse(self.setting.config.search.chaos, self.journals):
             evaluator = replace(evaluator, before=lambda: chaos.before_training(rank))
@@ -48,13 +51,14 @@ class Scoring:
     """Scores requests under `setting` and appends each row to a journal of this worker in the directory `journals`.
 
     With `search.isolate` in a child of `nursery`, which the workers of one process share; without one a worker makes
-    its own.
+    its own. `managed`: it is the one worker of its rank, and rank 0 only asks.
     """
 
     setting: Setting
     journals: Path
     job: str
     nursery: Nursery | None = None
+    managed: bool = False
 
     @contextmanager
     def open(self, rank: int) -> Iterator[Callable[[Request], Score]]:
@@ -75,12 +79,22 @@ class Scoring:
             yield score
 
     def _evaluation(self, rank: int, opened: ExitStack) -> AbstractContextManager[Callable[[Request], Score]]:
-        evaluating, section = Evaluating(self.setting, detect(), self.journals), self.setting.config.search
-        if not section.isolated:
+        seat = self._seat(rank)
+        evaluating = Evaluating(self.setting, seat, self.journals)
+        if not self.setting.config.search.isolated:
             return evaluating.open(rank)
         nursery = self.nursery or opened.enter_context(Nursery(MODULES))
-        bounds = Bounds(section.limits.seconds, section.limits.bytes or fair_share(section.workers))
-        return Isolated(evaluating, nursery, self._verdict, bounds, lambda task: task.again).open(rank)
+        return Isolated(evaluating, nursery, self._verdict, self._bounds(seat), lambda task: task.again).open(rank)
+
+    def _seat(self, rank: int) -> Seat:
+        environment, workers = detect(), self.setting.config.search.workers
+        if self.managed:
+            return seat_under_manager(environment)
+        return Seat(environment.local_rank, environment.local_world, rank % workers, workers)
+
+    def _bounds(self, seat: Seat) -> Bounds:
+        limits = self.setting.config.search.limits
+        return Bounds(limits.seconds, limits.bytes or fair_share(seat.total))
 
     def _verdict(self, request: Request, death: ChildDied) -> Score:
         blank = self.setting.blank(request)

@@ -7,8 +7,7 @@ import torch
 
 from gtn_hpc.config import Config
 from gtn_hpc.core.errors import ConfigError, DataError
-from gtn_hpc.core.records import ImageShape
-from gtn_hpc.curriculum.file import read
+from gtn_hpc.curriculum.file import read, require_fit
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import Splits, load
 from gtn_hpc.inner.optimisers import InnerOptimiser, make_optimiser
@@ -40,8 +39,6 @@ class Room:
 def furnish(setting: Setting, device: torch.device) -> Room:
     """Loads images and curriculum to `device`, and sets this process's threads and arithmetic.
 
-    `search.workers` processes share a GPU; each gets an equal part of its memory.
-
     Raises:
         DataError: the image set is missing, or the curriculum does not fit it.
         StorageError: the curriculum file cannot be read.
@@ -49,8 +46,6 @@ def furnish(setting: Setting, device: torch.device) -> Room:
     """
     config, curriculum = setting.config, setting.curriculum
     torch.set_num_threads(config.run.threads)
-    if device.type == "cuda":
-        torch.cuda.set_per_process_memory_fraction(1 / config.search.workers, device)
     dtype = use_precision(config.run.precision).dtype
     splits = load(config.data, seed=config.run.seed, device=device, dtype=dtype)
     file = read(curriculum, device, dtype)
@@ -59,20 +54,10 @@ def furnish(setting: Setting, device: torch.device) -> Room:
             f"The curriculum {curriculum} is not the one that this search began with.",
             remedy="Bring the old file back, or start another run with the new one.",
         )
-    _refuse_misfit(file.frozen, splits, curriculum)
+    require_fit(file, splits.shape, splits.classes, splits.name)
     _refuse_short(file.frozen.steps, config.search.steps, curriculum)
     begin = make_stepper(config.search.fast, device)
     return Room(config, splits, file.frozen, make_optimiser(setting.inner), device, begin)
-
-
-def _refuse_misfit(taught: Frozen, splits: Splits, path: Path) -> None:
-    shape, classes = ImageShape(*taught.x.shape[2:]), taught.y.shape[2]
-    if (shape, classes) != (splits.shape, splits.classes):
-        raise DataError(
-            f"The curriculum {path} shows images of {shape} in {classes} classes; "
-            f"the image set {splits.name} has {splits.shape} in {splits.classes}.",
-            remedy="Name a curriculum that was taught on this image set (search.curriculum), or its set (data.name).",
-        )
 
 
 def _refuse_short(steps: int, asked: int | None, path: Path) -> None:

@@ -4,7 +4,14 @@ import torch
 from gtn_hpc.cluster import device
 from gtn_hpc.cluster.communicator import SoloCommunicator
 from gtn_hpc.cluster.environment import ALONE, RankEnvironment
+from gtn_hpc.cluster.seat import Seat, seat_under_manager
+from gtn_hpc.config import parse
 from gtn_hpc.core.errors import ClusterError
+from gtn_hpc.core.records import ImageShape
+from gtn_hpc.farm.memory import fair_share
+from gtn_hpc.search.work import Scoring
+from gtn_hpc.training.header import Header
+from gtn_hpc.training.setting import Setting
 
 
 class Told(SoloCommunicator):
@@ -61,3 +68,73 @@ def test_two_ranks_on_one_gpu_are_refused_by_all():
     with pytest.raises(ClusterError, match=r"one GPU: a GPU 1: ranks \[0, 2\]") as caught:
         device.require_own_gpu(Told("a GPU 1", "a GPU 2", "a GPU 1"), "a GPU 1")
     assert "--gpus-per-task=1" in caught.value.remedy
+
+
+def seats(world, hosts):
+    """Of the workers of a search over MPI, whose ranks fill one host after another; the first rank is no worker."""
+    here = world // hosts
+    ranks = [RankEnvironment(rank, world, rank % here, here, "openmpi") for rank in range(world)]
+    return [seat_under_manager(environment) for environment in ranks[1:]]
+
+
+@pytest.mark.parametrize(
+    ("world", "hosts", "gpus", "places", "sharers"),
+    [
+        (5, 1, 4, [0, 1, 2, 3], [1, 1, 1, 1]),
+        (4, 1, 4, [0, 1, 2], [1, 1, 1]),
+        (5, 1, 1, [0, 0, 0, 0], [4, 4, 4, 4]),
+        (6, 1, 2, [0, 1, 0, 1, 0], [3, 2, 3, 2, 3]),
+        (8, 2, 4, [0, 1, 2, 0, 1, 2, 3], [1] * 7),
+    ],
+)
+def test_workers_under_a_manager_are_dealt_out_to_the_gpus_of_their_host(world, hosts, gpus, places, sharers):
+    found = seats(world, hosts)
+    assert [device.choose_shared("auto", seat, gpus).index for seat in found] == places
+    assert [seat.sharers(gpus, gpus) for seat in found] == sharers
+
+
+def test_ranks_dealt_out_to_hosts_in_turn_share_no_gpu_more_than_needed():
+    cyclic = [RankEnvironment(rank, 8, rank // 2, 4, "slurm") for rank in range(8)]
+    assert [seat_under_manager(environment).gpu(4) for environment in cyclic[1::2]] == [0, 1, 2, 3]
+    assert [seat_under_manager(environment).gpu(4) for environment in cyclic[2::2]] == [1, 2, 3]
+
+
+def test_a_gpu_bound_to_each_process_is_shared_by_the_workers_of_that_process_alone():
+    bound = [Seat(process, 4, worker, 2) for process in range(4) for worker in range(2)]
+    assert {seat.gpu(1) for seat in bound} == {0}
+    assert {seat.sharers(1, present=4) for seat in bound} == {2}
+    assert {seat.sharers(1, present=1) for seat in bound} == {8}
+
+
+def test_workers_of_one_process_are_dealt_out_too():
+    found = [Seat(worker=worker, workers=3) for worker in range(3)]
+    assert [device.choose_shared("cuda", seat, 2) for seat in found] == [
+        torch.device("cuda", 0), torch.device("cuda", 1), torch.device("cuda", 0),
+    ]  # fmt: skip
+    assert [seat.sharers(2, present=2) for seat in found] == [2, 1, 2]
+    assert [device.choose_shared(setting, found[1], 4).type for setting in ("cpu", "cuda:3")] == ["cpu", "cuda"]
+    with pytest.raises(ClusterError, match="torch sees no GPU"):
+        device.choose_shared("cuda", found[0], 0)
+
+
+@pytest.fixture
+def scoring(tmp_path):
+    """What workers do, by the search section of a configuration."""
+
+    def of(search, **options):
+        config = parse(f"run: {{name: a}}\nsearch: {search}")
+        header = Header(ImageShape(1, 8, 8), 10, 3, "0" * 64, config.inner)
+        return Scoring(Setting(config, tmp_path / "curriculum.h5", header), tmp_path, "1", **options)
+
+    return of
+
+
+def test_memory_is_shared_with_the_other_ranks_of_the_host(scoring, monkeypatch):
+    for name, value in {"RANK": 2, "SIZE": 5, "LOCAL_RANK": 2, "LOCAL_SIZE": 5}.items():
+        monkeypatch.setenv(f"OMPI_COMM_WORLD_{name}", str(value))
+    managed, shard = scoring("{}", managed=True), scoring("{workers: 2}")
+    assert (managed._seat(2), shard._seat(5)) == (Seat(1, 4), Seat(2, 5, 1, 2))
+    for work, rank, workers in ((managed, 2, 4), (shard, 5, 10)):
+        bytes_ = work._bounds(work._seat(rank)).bytes
+        assert workers * bytes_ == pytest.approx(fair_share(1), rel=0.3)
+    assert scoring("{limits: {bytes: 5}}")._bounds(Seat(1, 4)).bytes == 5

@@ -38,6 +38,9 @@ def test_gpus_are_named_by_their_driver(monkeypatch, tmp_path):
         (tmp_path / str(number) / "information").write_text(text)
     monkeypatch.setattr(environment, "GPUS", tmp_path)
     assert environment._gpus() == ["NVIDIA H100 80GB HBM3"]
+    assert environment.gpus_of_job() == 1
+    monkeypatch.setenv("SLURM_GPUS_ON_NODE", "4")
+    assert environment.gpus_of_job() == 4
     monkeypatch.setattr(environment, "GPUS", tmp_path / "nowhere")
     assert environment._gpus() == []
 
