@@ -1,6 +1,8 @@
 """Successive halving (Jamieson and Talwalkar 2016) and its asynchronous form ASHA (Li et al. 2020) over inner steps."""
 
 import math
+from collections.abc import Iterable
+from itertools import takewhile
 
 from gtn_hpc.config.searching import SuccessiveHalving as HalvingSection
 from gtn_hpc.core.records import Architecture
@@ -14,7 +16,8 @@ class SuccessiveHalving(Algorithm):
     """Random architectures are taught for few steps; the best one in `eta` of a rung goes on to `eta` times as many.
 
     Asynchronous: promotes whenever a rung allows it. Synchronous: first the whole budget at the lowest rung, then rung
-    by rung, so that proposals do not depend on who is fastest. A promoted learner goes on from its saved state.
+    by rung, each when all of the one below are told, so that proposals do not depend on who is fastest. A promoted
+    learner goes on from its saved state.
     """
 
     def __init__(self, section: HalvingSection, space: Space, steps: int, seed: int) -> None:
@@ -24,22 +27,22 @@ class SuccessiveHalving(Algorithm):
         self._architectures: dict[str, Architecture] = {}
         self._told: list[dict[str, float]] = [{} for _ in self.rungs]
         self._promoted: list[set[str]] = [set() for _ in self.rungs]
-        self._pending = 0
+        self._asked = [0 for _ in self.rungs]
 
     @property
     def patient(self) -> bool:
         return not self.section.asynchronous
 
     def ask(self, number: int, *, fresh: bool) -> Proposal | None:
-        waits = not self.section.asynchronous and (fresh or self._pending > 0)
+        waits = fresh and not self.section.asynchronous
         proposal = None if waits else self._promotion(number)
         if proposal is None and fresh:
             proposal = self._beginner(number)
-        self._pending += proposal is not None
+        if proposal is not None:
+            self._asked[self.rungs.index(proposal.fidelity)] += 1
         return proposal
 
     def tell(self, outcome: Outcome) -> None:
-        self._pending -= 1
         rung = self.rungs.index(outcome.proposal.fidelity)
         self._told[rung][outcome.proposal.arch.digest] = outcome.value
 
@@ -50,8 +53,8 @@ class SuccessiveHalving(Algorithm):
         return Proposal(number, arch, self.rungs[0])
 
     def _promotion(self, number: int) -> Proposal | None:
-        """The best that may go on, from the highest rung."""
-        for rung in reversed(range(len(self.rungs) - 1)):
+        """The best that may go on."""
+        for rung in self._promoting():
             told = self._told[rung]
             best = sorted(told, key=lambda arch: (-told[arch], arch))[: len(told) // self.section.eta]
             for arch in best:
@@ -59,6 +62,13 @@ class SuccessiveHalving(Algorithm):
                     self._promoted[rung].add(arch)
                     return Proposal(number, self._architectures[arch], self.rungs[rung + 1], parent=arch)
         return None
+
+    def _promoting(self) -> Iterable[int]:
+        """Rungs to promote from: all, from the highest; synchronously from the lowest, up to one with some untold."""
+        lower = range(len(self.rungs) - 1)
+        if self.section.asynchronous:
+            return reversed(lower)
+        return takewhile(lambda rung: self._asked[rung] == len(self._told[rung]), lower)
 
 
 def rungs(first: int, eta: int, steps: int) -> list[int]:

@@ -230,6 +230,38 @@ def test_synchronous_halving_promotes_the_best_third_exactly() -> None:
     assert [sum(score.fidelity == steps for score in scores) for steps in (1, 3, 9, 27)] == [27, 9, 3, 1]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_synchronous_halving_goes_rung_by_rung_and_in_parallel_within_one(seed: int) -> None:
+    """Accuracies that say nothing of those after more steps: the best third of a rung is known at its end alone."""
+    recorder, alone = Recorder(), Recorder()
+    drive(MAKERS["halving"](0), recorder, budget=27, workers=9, seed=seed, value=chance)
+    drive(MAKERS["halving"](0), alone, budget=27, value=chance)
+    rungs = {event.proposal.ask: event.proposal.fidelity for event in recorder.events if isinstance(event, Asked)}
+    under_way, most = set[int](), dict.fromkeys((1, 3, 9, 27), 0)
+    for event in recorder.events:
+        if isinstance(event, Told):
+            under_way.remove(event.ask)
+            continue
+        under_way.add(event.proposal.ask)
+        assert {rungs[ask] for ask in under_way} == {event.proposal.fidelity}
+        most[event.proposal.fidelity] = max(most[event.proposal.fidelity], len(under_way))
+    assert most == {1: 9, 3: 9, 9: 3, 27: 1}
+    assert keys_of(recorder) == keys_of(alone)
+    for lower, upper in pairwise((1, 3, 9, 27)):
+        told = {o.proposal.arch.digest: o.value for o in recorder.outcomes if o.proposal.fidelity == lower}
+        best_third = sorted(told, key=lambda arch: (-told[arch], arch))[: len(told) // 3]
+        assert [arch for arch, steps in keys_of(recorder) if steps == upper] == best_third
+
+
+def chance(request: Request) -> float:
+    return float(np.random.default_rng(int(request.arch.digest[:12], 16) + request.fidelity).random())
+
+
+def keys_of(recorder: Recorder) -> list[tuple[str, int]]:
+    asked = [event.proposal for event in recorder.events if isinstance(event, Asked)]
+    return [(proposal.arch.digest, proposal.fidelity) for proposal in asked]
+
+
 def test_a_list_is_scored_in_order_and_equal_networks_once(tmp_path: Path) -> None:
     path = tmp_path / "list.jsonl"
     specs = [{"widths": [8, 8, 8]}, {"widths": [9, 8, 8]}, {"widths": [8, 8, 8]}]
