@@ -10,6 +10,7 @@ import pandas as pd
 
 from gtn_hpc import scores
 from gtn_hpc.config import Config, load
+from gtn_hpc.config.curriculum import curriculum_path
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.events import read_events
 from gtn_hpc.core.records import Architecture, ImageShape
@@ -23,7 +24,10 @@ from gtn_hpc.spaces import Space, make_space
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """The files of one run; None for those that are not there yet. Damaged ones are StorageErrors."""
+    """The files of one run; None for those that are not there yet. Damaged ones are StorageErrors.
+
+    Curriculum, lessons and events (of meta-training) are those of the teacher that the search took.
+    """
 
     run: RunDirectory
     config: Config
@@ -86,15 +90,15 @@ class Evidence:
 def gather(run: RunDirectory) -> Evidence:
     """Opens what is there. Errors: ConfigError, StorageError."""
     config = load(run.config)
-    named = config.search.curriculum
-    curriculum = run.curriculum if run.curriculum.is_file() or named is None else Path(named)
+    curriculum = curriculum_path(config, run)
+    events = curriculum.parent / "events" / "train.jsonl"
     return Evidence(
         run=run,
         config=config,
         curriculum=curriculum,
         lessons=read_lessons(curriculum) if curriculum.is_file() else None,
         tables=scores.open(run.scores) if run.scores.is_file() else None,
-        events=tuple(read_events(run.events / "train.jsonl")) if (run.events / "train.jsonl").is_file() else (),
+        events=tuple(read_events(events)) if events.is_file() else (),
         environment=_environment(run.environment),
     )
 

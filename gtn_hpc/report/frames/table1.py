@@ -9,7 +9,9 @@ import pandas as pd
 
 from gtn_hpc import scores, stats
 from gtn_hpc.config import Config, parse
+from gtn_hpc.config.curriculum import curriculum_path
 from gtn_hpc.core.errors import StorageError
+from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.report.frames.published import published
 from gtn_hpc.report.frames.teaching import read_lessons, teacher_seconds
 from gtn_hpc.scores import ScoreTables
@@ -59,9 +61,7 @@ def _search(config: Config, tables: ScoreTables) -> dict[str, Any]:
 
 def _teacher(config: Config, run: Path) -> str:
     """`GTN` with its arm where that is not the paper's full one."""
-    path = run / "curriculum.h5"
-    if config.search.curriculum and not path.is_file():
-        path = Path(config.search.curriculum)
+    path = curriculum_path(config, RunDirectory(run))
     arm = str(read_lessons(path).attributes.get("arm", "unknown")) if path.is_file() else "unknown"
     return "GTN" if arm == "full" else f"GTN ({arm})"
 

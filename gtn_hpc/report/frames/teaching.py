@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from gtn_hpc import stats, storage
 from gtn_hpc.config import parse
+from gtn_hpc.config.curriculum import curriculum_path
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.events import meta_seconds
+from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import ScoreTables
 from gtn_hpc.stats import Estimate
 from gtn_hpc.storage import Schema
@@ -98,10 +100,10 @@ def iterations(events: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def teacher_seconds(tables: ScoreTables) -> float:
-    """`meta_seconds` of the run that the scores belong to, or of the one that its curriculum came from."""
-    own = meta_seconds(tables.path.parent)
-    named = parse(tables.config).search.curriculum if tables.config.strip() else None
-    return meta_seconds(Path(named).parent) if np.isnan(own) and named else own
+    """`meta_seconds` of the run that the curriculum of the scores came from."""
+    run = RunDirectory(tables.path.parent)
+    taught = curriculum_path(parse(tables.config), run) if tables.config.strip() else run.curriculum
+    return meta_seconds(taught.parent)
 
 
 def evaluations(events: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
