@@ -14,6 +14,8 @@ from gtn_hpc.config.explain import explain
 from gtn_hpc.config.schema import Config
 from gtn_hpc.core.errors import ConfigError
 
+CONFIGS = Path("configs")
+
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """The configuration of the YAML file at `path` with `key.sub=value` overrides applied in order.
@@ -29,12 +31,19 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        here = ", ".join(str(p) for p in sorted(Path("configs").glob("*.yaml"))) or "none in configs/"
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(f"Cannot read the configuration {path}: {reason}.", remedy=f"Shipped: {here}.") from error
+        raise ConfigError(f"Cannot read the configuration {path}: {reason}.", remedy=_shipped()) from error
     if not text.strip():
         raise ConfigError(f"The configuration {path} is empty.", remedy="It needs at least: run: {name: NAME}.")
     return parse(text, overrides, where=str(path))
+
+
+def _shipped() -> str:
+    """Which configurations lie below this directory: profiles of sites are none."""
+    found = sorted(path for path in CONFIGS.rglob("*.yaml") if "site" not in path.parts)
+    if not found:
+        return f"Name a YAML file by its path; there are none in {CONFIGS.absolute()}, where a checkout has some."
+    return f"Shipped: {', '.join(map(str, found))}."
 
 
 def parse(text: str, overrides: Sequence[str] = (), *, where: str = "The configuration") -> Config:

@@ -13,6 +13,7 @@ Word = Annotated[str, Field(pattern=r"^[^\n]+$")]
 """One line of text."""
 
 PROFILES = Path("configs/site")
+GENERIC = "generic"
 
 
 class Resources(Section):
@@ -34,7 +35,7 @@ class Container(Section):
 
 
 class Site(Section):
-    name: str = Field("generic", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the profile")
+    name: str = Field(GENERIC, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the profile")
     partition: Word | None = Field(None, description="partition (empty: the site's default)")
     account: Word | None = Field(None, description="account that pays")
     qos: Word | None = Field(None, description="quality of service")
@@ -67,19 +68,24 @@ class Site(Section):
 
 
 def load_site(named: str | None) -> Site:
-    """The profile at a path, or of a name in configs/site; without one, the generic profile.
+    """The profile at a path, or of a name in configs/site below this directory; without one, or by the name generic
+    anywhere, that of defaults.
 
     Raises:
         ConfigError: there is none, or it is not valid.
     """
-    if named is None:
+    if named is None or (named == GENERIC and not (PROFILES / f"{GENERIC}.yaml").exists()):
         return Site()
     path = Path(named) if named.endswith((".yaml", ".yml")) else PROFILES / f"{named}.yaml"
     try:
         values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        here = [found.stem for found in PROFILES.glob("*.yaml")]
-        raise ConfigError(f"There is no site profile '{named}' ({path}).", remedy=nearest(named, here)) from error
+        names = {GENERIC, *(found.stem for found in PROFILES.glob("*.yaml"))}
+        where = f"Names are those of files in {PROFILES.absolute()}; FILE.yaml may be named as well."
+        raise ConfigError(
+            f"There is no site profile '{named}' ({path}: {error.strerror}).",
+            remedy=f"{nearest(named, names)} {where}",
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"The site profile {path} is not YAML: {error}", remedy="Mend the line named above."

@@ -66,6 +66,24 @@ def test_a_wrong_configuration_file(tmp_path, command, text, words):
     refused(gtn(command, "config.yaml", cwd=tmp_path), 2, *words)
 
 
+def test_configurations_and_profiles_that_are_not_there(empty):
+    (empty / "configs" / "site").mkdir(parents=True)
+    (empty / "configs" / "deep").mkdir()
+    (empty / "configs" / "deep" / "one.yaml").write_text("run: {name: one}\n")
+    (empty / "configs" / "site" / "ours.yaml").write_text("name: ours\n")
+    done = refused(gtn("train", "configs/one.yaml", cwd=empty), 2, "Shipped: configs/deep/one.yaml.")
+    assert "site" not in done.err
+    wanted = ["'ous'", "Did you mean 'ours'", "generic, ours", f"{empty / 'configs' / 'site'}", "FILE.yaml"]
+    refused(gtn("plan", "small.yaml", "--site", "ous", cwd=empty), 2, *wanted)
+    assert gtn("plan", "small.yaml", "--no-measure", "--site", "ours", cwd=empty).code == 0
+
+
+def test_the_generic_profile_is_there_without_a_checkout(empty):
+    named = gtn("plan", "small.yaml", "--no-measure", "--scripts", "--site", "generic", cwd=empty)
+    assert (named.code, named.out) == (0, gtn("plan", "small.yaml", "--no-measure", "--scripts", cwd=empty).out)
+    refused(gtn("train", "no.yaml", cwd=empty), 2, f"{empty / 'configs'}", "Name a YAML file by its path")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
