@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 @contextmanager
 def stoppable(run: RunDirectory, stage: str, settings: "Config") -> "Iterator[StopFlag]":
     """A flag that signals and the deadline set; `state.json` says wants_requeue from then on, for what is under way may
-    last longer than the job, unless the stage comes to its end nevertheless."""
+    last longer than the job. At the stage's end, stopped or not, it says that the stage is done and wants nothing.
+
+    One of several jobs that share a search ends its own part, which is not the stage.
+    """
     from gtn_hpc.checkpoint import StopFlag
     from gtn_hpc.cluster.deadline import deadline_of
 
@@ -28,8 +31,8 @@ def stoppable(run: RunDirectory, stage: str, settings: "Config") -> "Iterator[St
     try:
         with StopFlag(deadline=None if deadline is None else deadline.end, then=announce) as stop:
             yield stop
-        if stop:
-            run.update_state(stage)
+        part = stage == "search" and settings.search.pool in ("shards", "shared")
+        run.update_state(stage, **({} if part else {"done": True}))
     except Requeue:
         run.update_state(stage, wants_requeue=True)
         raise

@@ -1,16 +1,23 @@
 """The run directory: where every file of a run lies, and `state.json`."""
 
+import fcntl
 import json
 import os
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gtn_hpc.core import atomic
+from gtn_hpc.core.environment import job
 from gtn_hpc.core.errors import RunError
 
 SCHEMA = 1
+
+_held = threading.local()
 
 
 @dataclass(frozen=True)
@@ -94,12 +101,30 @@ class RunDirectory:
         return state
 
     def update_state(self, stage: str, *, wants_requeue: bool = False, **values: Any) -> None:
-        """Writes what `stage` (train, search, final, report) has reached; called by one process of a run."""
-        state = self.read_state()
-        entry = state["stages"].setdefault(stage, {})
-        entry.update(values, updated=time.time())
-        state["wants_requeue"] = wants_requeue
-        atomic.write_json(self.state, state)
+        """Writes what `stage` (train, search, final) has reached, whether it wants a requeue, and the job that says so.
+
+        Processes of several jobs may call it at once: none loses what another has written.
+        """
+        with self._alone():
+            state = self.read_state()
+            state["stages"].setdefault(stage, {}).update(values, updated=time.time())
+            atomic.write_json(self.state, state | {"wants_requeue": wants_requeue, "job": job()})
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Holds the lock of `state.json`. A signal's handler that has interrupted the holder goes on without."""
+        if getattr(_held, "here", False):
+            yield
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        _held.here = True
+        try:
+            with open(self.path / ".state.lock", "ab") as file:
+                with suppress(OSError):  # a file system without flock carries a run of one job, which needs none
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+        finally:
+            _held.here = False
 
 
 def find(run: str | Path, root: str | Path = "runs") -> RunDirectory:

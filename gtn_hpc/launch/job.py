@@ -64,7 +64,9 @@ class Job:
             raise self._failure("it left no result")
         error = self.handle.task(0).exception()
         if error is not None:
-            raise self._failure(str(error) if self.cluster == "debug" else "a stage failed") from error
+            raise self._failure(
+                getattr(error, "what", str(error)) if self.cluster == "debug" else "a stage failed"
+            ) from error
         outcome: Outcome = self.handle.task(0).result()
         return outcome
 
@@ -83,7 +85,10 @@ class Job:
 
     def _failure(self, why: str) -> ClusterError:
         if self.cluster == "debug":
-            return ClusterError(f"Job {self.id} ({' '.join(self.stages)}) failed: {why}")
+            return ClusterError(
+                f"Job {self.id} ({' '.join(self.stages)}) failed: {why}",
+                remedy="It ran in this process: what the stage said stands above.",
+            )
         said = self.log.read_text(errors="replace").splitlines()[-TAIL:] if self.log.is_file() else []
         told = "\n    ".join(["", *said])
         return ClusterError(

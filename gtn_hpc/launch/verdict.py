@@ -1,9 +1,11 @@
-"""After a step: is the job to be requeued? `state.json` decides, for launchers change exit codes."""
+"""After a step: is the job to be requeued? Its exit code says so, or `state.json`, for launchers change codes."""
 
 import signal
 import time
 from dataclasses import dataclass
 
+from gtn_hpc.core.environment import job
+from gtn_hpc.core.errors import Requeue
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.launch import record
 
@@ -22,8 +24,8 @@ class Verdict:
 def after_step(run: RunDirectory, stage: str, *, began: float, code: int, restarts: int, most: int) -> Verdict:
     """The verdict on a step that began at Unix time `began` and ended with `code`; written to slurm/jobs.jsonl.
 
-    A wish in `state.json` counts only where it is newer than the step: another start may have left it. A job that was
-    restarted `most` times is not requeued.
+    A wish in `state.json` counts only where this job wrote it, and after the step began: another job of an array or an
+    earlier start may have left it. A job that was restarted `most` times is not requeued.
     """
     verdict = _decide(run, began, code)
     if verdict.requeue and restarts >= most:
@@ -37,7 +39,8 @@ def after_step(run: RunDirectory, stage: str, *, began: float, code: int, restar
 def _decide(run: RunDirectory, began: float, code: int) -> Verdict:
     state = run.read_state()
     updated = max((stage.get("updated", 0.0) for stage in state["stages"].values()), default=0.0)
-    if state["wants_requeue"] and updated >= began:
+    own_wish = state["wants_requeue"] and state.get("job") == job() and updated >= began
+    if code == Requeue.exit_code or own_wish:
         return Verdict(True, "the stage was stopped and goes on after a requeue")
     if code in NOT_YET_LISTENING:
         return Verdict(True, "the stage was stopped before it had begun")

@@ -40,6 +40,29 @@ def test_a_stage_that_ends_nevertheless_takes_it_back(run):
     assert not wants_requeue(run)
 
 
+def test_a_stage_that_ends_is_done_and_wants_nothing_that_an_earlier_stop_wanted(run):
+    with pytest.raises(Requeue), stoppable(run, "final", CONFIG):
+        raise Requeue("stopped")
+    assert wants_requeue(run)
+    with stoppable(run, "final", CONFIG):
+        pass
+    assert not wants_requeue(run)
+    assert run.read_state()["stages"]["final"]["done"] is True
+
+
+@pytest.mark.parametrize("pool", ["shards", "shared"])
+def test_a_part_of_a_search_ends_without_the_search_being_done(run, pool):
+    with stoppable(run, "search", parse(f"run: {{name: a}}\nsearch: {{pool: {pool}}}")):
+        pass
+    assert set(run.read_state()["stages"]["search"]) == {"updated"}
+
+
+def test_a_stage_that_fails_is_not_done(run):
+    with pytest.raises(ValueError, match="bad"), stoppable(run, "final", CONFIG):
+        raise ValueError("bad")
+    assert run.read_state()["stages"] == {}
+
+
 def test_the_run_s_deadline_stops_it(run):
     with stoppable(run, "search", parse("run: {name: a, deadline: 0.05}")) as stop:
         while not stop:

@@ -1,4 +1,7 @@
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,44 @@ def test_state_remembers_each_stage(run):
     assert state["wants_requeue"] is False
     assert (state["stages"]["train"]["iteration"], state["stages"]["train"]["done"]) == (5, True)
     assert state["stages"]["search"]["scored"] == 3
+
+
+def test_jobs_that_write_state_at_once_lose_nothing(run):
+    program = (
+        "import sys; from pathlib import Path; from gtn_hpc.core.rundir import RunDirectory\n"
+        "for n in range(40): RunDirectory(Path(sys.argv[1])).update_state(sys.argv[2], **{f'value{n}': n})"
+    )
+    jobs = [subprocess.Popen([sys.executable, "-c", program, run.path, f"stage{job}"]) for job in range(4)]
+    assert [job.wait() for job in jobs] == [0] * 4
+    stages = run.read_state()["stages"]
+    assert {name: len(entry) for name, entry in stages.items()} == {f"stage{job}": 41 for job in range(4)}
+
+
+def test_a_wish_names_its_job(run, monkeypatch):
+    run.update_state("train", wants_requeue=True)
+    assert run.read_state()["job"] == "local"
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
+    run.update_state("train")
+    assert run.read_state()["job"] == "41"
+
+
+def test_a_handler_that_interrupts_a_writer_of_state_does_not_wait_for_it(run, monkeypatch):
+    read, told = rundir.RunDirectory.read_state, []
+
+    def interrupted(self):
+        if not told:
+            told.append("once")
+            signal.raise_signal(signal.SIGUSR2)
+        return read(self)
+
+    monkeypatch.setattr(rundir.RunDirectory, "read_state", interrupted)
+    before = signal.signal(signal.SIGUSR2, lambda *_: run.update_state("search", stopped=True))
+    try:
+        run.update_state("search", scored=3)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    entry = run.read_state()["stages"]["search"]
+    assert (entry["scored"], entry["stopped"]) == (3, True)
 
 
 def test_damaged_state_is_reported(run):

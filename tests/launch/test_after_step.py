@@ -27,7 +27,20 @@ def test_state_decides_whatever_the_launcher_made_of_the_code(run):
     run.update_state("train", wants_requeue=True)
     assert [verdict(run, code).requeue for code in (75, 1, 137, 0)] == [True] * 4
     run.update_state("train", status="done")
-    assert [verdict(run, code).requeue for code in (75, 1, 0)] == [False] * 3
+    assert [verdict(run, code).requeue for code in (1, 137, 0)] == [False] * 3
+
+
+def test_each_task_of_an_array_is_judged_by_itself(run, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
+    run.update_state("search", wants_requeue=True)
+    assert verdict(run, 1).requeue
+    monkeypatch.setenv("SLURM_JOB_ID", "42")
+    failed = verdict(run, 1)
+    assert (failed.requeue, failed.why) == (False, "the stage failed with exit code 1")
+    run.update_state("search", scored=3)
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
+    assert verdict(run, 75).requeue
+    assert not verdict(run, 1).requeue
 
 
 def test_a_wish_of_an_earlier_start_does_not_count(run):
@@ -75,7 +88,7 @@ def test_scripts_ask_by_a_command(run, tmp_path):
         "--began",
         "0",
         "--code",
-        "75",
+        "1",
         "--restarts",
         "20",
         "small.yaml",

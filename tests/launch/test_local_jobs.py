@@ -71,6 +71,7 @@ def test_a_failure_in_this_process_says_what_failed(root):
     with pytest.raises(ClusterError, match="gtn train ended with exit code 1") as caught:
         job.result()
     assert isinstance(caught.value.__cause__, StageFailed)
+    assert "stands above" in caught.value.remedy and "log" not in str(caught.value)
 
 
 def test_a_job_that_waits_for_processes_begins_when_they_have_ended(tmp_path):
