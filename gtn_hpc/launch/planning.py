@@ -1,6 +1,5 @@
 """`gtn plan`: what a run would ask of a cluster, before anything is submitted."""
 
-import json
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -54,22 +53,23 @@ def _train(config: Config, wanted: Resources, recorded: float | None, measured: 
     replica = recorded if recorded is not None or measured is None else measured.seconds
     seconds = None if replica is None else replica * most * meta.iterations
     source = (
-        "this run's events" if recorded is not None else f"{measured.device}, measured now" if measured else "unknown"
+        "this run's events"
+        if recorded is not None
+        else f"{measured.device}, measured now"
+        if measured
+        else "nothing is recorded or measured"
     )
     share = f"{most} of {meta.replicas} replicas in each of {meta.iterations} meta-iterations"
     return Forecast("train", ranks, share, seconds, source, 60.0 * wanted.minutes)
 
 
 def _recorded_replica(run: RunDirectory, config: Config) -> float | None:
-    """Seconds of a replica, by the meta-iterations that were logged and the ranks that they ran on."""
+    """Seconds of a replica, by the meta-iterations that were logged and the ranks that worked on each."""
     if not run.events.is_dir():
         return None
-    took = [event["seconds"] for event in read_events(run.events) if event.get("kind") == "iterated"]
-    if not took or not run.environment.is_file():
-        return None
-    slurm = json.loads(run.environment.read_text())["slurm"]
-    ranks = int(slurm.get("SLURM_NTASKS", "1")) if "SLURM_STEP_ID" in slurm else 1
-    return statistics.median(took) / -(-config.meta.replicas // ranks)
+    done = [event for event in read_events(run.events) if event.get("kind") == "iterated"]
+    took = [e["seconds"] / -(-config.meta.replicas // e.get("ranks", 1)) for e in done]  # older events name no ranks
+    return statistics.median(took) if took else None
 
 
 def _search(config: Config, wanted: Resources, journals: Journals | None) -> Forecast:

@@ -1,4 +1,4 @@
-"""What a submitted job does: run a stage as `gtn` would, and decide by state.json whether to go on after a stop."""
+"""What a submitted job does: run a stage as `gtn` would, and go on after a stop, by its exit code or state.json."""
 
 import os
 import signal
@@ -47,7 +47,7 @@ class StageTask:
     """Stages of one configuration, one after another; picklable, and called in the job.
 
     submitit's own handler would act inside the signal, on the first rank alone and by the clock. Here the signal goes
-    to the stage, which saves and ends; what then happens is decided by state.json.
+    to the stage, which saves and ends; what then happens is decided by `after_step`.
     """
 
     config: Path

@@ -43,13 +43,22 @@ def test_shares_and_time_follow_from_a_measurement(config):
 def test_what_is_recorded_counts_more_than_a_measurement(config):
     run = run_of(config)
     run.create()
-    run.environment.write_text(json.dumps({"slurm": {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "2"}}))
     with EventLog(run.events / "train.jsonl") as log:
         for seconds in (3.0, 9.0, 3.0):
-            log.write("iterated", seconds=seconds)
+            log.write("iterated", seconds=seconds, ranks=2)
     train = forecasts(config, FOUR, run, Measured(0.5, 1, 1, 1, 1, "cpu"))[0]
     assert train.seconds == 3.0 / 3 * 2 * 300  # three replicas a rank then, two now
     assert train.source == "this run's events"
+
+
+@pytest.mark.parametrize(("ranks", "seconds"), [(None, 6.0), (1, 6.0), (4, 2.0)])
+def test_a_replica_s_time_goes_by_the_ranks_that_worked_and_not_by_the_job_s_tasks(config, ranks, seconds):
+    run = run_of(config)
+    run.create()
+    run.environment.write_text(json.dumps({"slurm": {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "3"}}))
+    with EventLog(run.events / "train.jsonl") as log:
+        log.write("iterated", seconds=seconds, **({} if ranks is None else {"ranks": ranks}))
+    assert forecasts(config, FOUR, run, None)[0].seconds == 1.0 * 2 * 300
 
 
 def test_files_are_about_as_large_as_said(config):
