@@ -11,8 +11,8 @@ from gtn_hpc.checkpoint.writing import copied, write
 class BackgroundSaver:
     """Saves to `directory` as `save` does, at most one checkpoint at a time; costs a copy of the state on the CPU."""
 
-    def __init__(self, directory: Path, keep: int) -> None:
-        self._directory, self._keep = directory, keep
+    def __init__(self, directory: Path, keep: int, every: int = 1) -> None:
+        self._directory, self._keep, self._every = directory, keep, every
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._under_way: Future[None] | None = None
 
@@ -32,5 +32,5 @@ class BackgroundSaver:
             under_way.result()
 
     def _write(self, step: int, copy: dict[str, Any], meta: dict[str, Any], saved: Callable[[], None]) -> None:
-        write(self._directory, step, copy, meta, self._keep)
+        write(self._directory, step, copy, meta, self._keep, self._every)
         saved()

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from gtn_hpc.checkpoint.layout import KIND, MANIFEST, STATE, VERSION, checkpoints
+from gtn_hpc.checkpoint.layout import KIND, MANIFEST, STATE, VERSION, checkpoints, step_of
 from gtn_hpc.core.errors import CheckpointError
 from gtn_hpc.core.records import digest
 
@@ -47,9 +47,14 @@ def load(path: Path) -> Loaded:
     return Loaded(path, manifest["step"], tensors, manifest["meta"])
 
 
-def latest(directory: Path, report: Callable[[str], None] | None = None) -> Loaded | None:
-    """The newest whole checkpoint, or None. Each damaged one on the way is told to `report` in a sentence."""
+def latest(directory: Path, report: Callable[[str], None] | None = None, every: int = 1) -> Loaded | None:
+    """The newest whole checkpoint, or None. Each damaged one on the way is told to `report` in a sentence.
+
+    With `every` only steps that are multiples of it count.
+    """
     for path in checkpoints(directory):
+        if step_of(path) % every:
+            continue
         try:
             return load(path)
         except Damaged as error:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -43,8 +43,13 @@ def save(directory: Path, step: int, tensors: Mapping[str, Any], meta: Mapping[s
     return write(directory, step, copied(tensors), meta, keep)
 
 
-def write(directory: Path, step: int, copy: Mapping[str, Any], meta: Mapping[str, Any], keep: int) -> Path:
-    """The part of `save` that needs no device: `copy` is what `copied` gave."""
+def write(
+    directory: Path, step: int, copy: Mapping[str, Any], meta: Mapping[str, Any], keep: int, every: int = 1
+) -> Path:
+    """The part of `save` that needs no device: `copy` is what `copied` gave.
+
+    The newest of the steps that are multiples of `every` remains beside the newest `keep`.
+    """
     files = _files(step, copy, meta)
     final = step_directory(directory, step)
     hidden = beside(final)
@@ -56,7 +61,7 @@ def write(directory: Path, step: int, copy: Mapping[str, Any], meta: Mapping[str
             _write(hidden / name, content)
         fsync_directory(hidden)
         _put(hidden, final)
-        _retain(final, keep)
+        _retain(final, keep, every)
     except OSError as error:
         raise CheckpointError(
             f"checkpoint of step {step} could not be written to {directory}: {error.strerror}",
@@ -121,11 +126,20 @@ def _put(hidden: Path, final: Path) -> None:
     fsync_directory(final.parent)
 
 
-def _retain(newest: Path, keep: int) -> None:
-    """Keeps `newest` and the `keep` - 1 before it. Later ones can only be damaged, else the run had begun there."""
+def _newest_whole(paths: Iterable[Path], every: int) -> Path | None:
+    return next((path for path in paths if step_of(path) % every == 0 and is_whole(path)), None)
+
+
+def _retain(newest: Path, keep: int, every: int) -> None:
+    """Keeps `newest`, the `keep` - 1 before it, and the newest multiple of `every` that is whole.
+
+    Later ones that are whole stay too: a run that went back began before them.
+    """
     others = [path for path in checkpoints(newest.parent) if path != newest]
     earlier = [path for path in others if step_of(path) < step_of(newest)]
     same_or_later = [path for path in others if step_of(path) >= step_of(newest)]
     stale = [path for path in same_or_later if step_of(path) == step_of(newest) or not is_whole(path)]
+    regular = newest if step_of(newest) % every == 0 else _newest_whole(earlier, every)
     for path in [*earlier[keep - 1 :], *stale]:
-        remove(path)
+        if path != regular:
+            remove(path)

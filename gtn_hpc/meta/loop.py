@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch.nn.utils import get_total_norm
 
-from gtn_hpc.cluster.communicator import Communicator, all_finite
+from gtn_hpc.cluster.communicator import Communicator
 from gtn_hpc.cluster.reduction import REDUCTIONS, ByStep
 from gtn_hpc.core.streams import derive
 from gtn_hpc.inner.engine import Engine
@@ -47,7 +48,7 @@ class Loop:
         while place.done < self.room.config.meta.iterations:
             began = time.perf_counter()
             mean = self._mean_gradient(place)
-            if all_finite(mean.gradient.values()):
+            if has_norm(mean.gradient):
                 norm = self.outer.step(mean.gradient, place.done)
                 self.observe(self._iterated(place.done, mean.loss, norm, time.perf_counter() - began))
                 place = place.updated()
@@ -72,7 +73,7 @@ class Loop:
             found = self.engine(replace(task, passed=reduction.passed), teacher)
             gradient = {**found.gradient, **task.beside}
             reduction.add({LOSS: nothing + found.loss, STOP: nothing + bool(self.stop()), **gradient})
-            if not all_finite(gradient.values()):
+            if not has_norm(gradient):
                 suspects.append(self._suspect(place, replica))
         mean = reduction.mean()
         loss, stopping = float(mean.pop(LOSS)), float(mean.pop(STOP)) > 0
@@ -111,6 +112,11 @@ class Loop:
             seconds=seconds,
             ranks=self.communicator.world,
         )
+
+
+def has_norm(gradient: Tensors) -> bool:
+    """Whether its Euclidean norm, by which it is clipped, is a number: no NaN, no infinity, no overflow of a square."""
+    return bool(get_total_norm(list(gradient.values())).isfinite())
 
 
 @dataclass(frozen=True, eq=False)

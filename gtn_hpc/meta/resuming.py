@@ -32,7 +32,7 @@ class Checkpoints:
     _began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self._saver = BackgroundSaver(self.run.checkpoints, self.config.meta.keep)
+        self._saver = BackgroundSaver(self.run.checkpoints, self.config.meta.keep, self.config.meta.checkpoint_every)
 
     def resume(self, begin: Callable[[], None]) -> Place:
         """The newest whole checkpoint on all ranks; where there is none, the beginning, which is saved as one."""
@@ -46,7 +46,9 @@ class Checkpoints:
         return Place()
 
     def go_back(self, diverged: Place) -> Place:
-        """To the last checkpoint, with fresh random streams.
+        """To the last checkpoint that `meta.checkpoint_every` made, with fresh random streams.
+
+        One that a stop or the clock made does not count: a run that was stopped ends with the bits of one that was not.
 
         Raises:
             NonFiniteError: the run went back `meta.max_returns` times already.
@@ -58,9 +60,12 @@ class Checkpoints:
                 f"{diverged.done}, after {diverged.generation} returns to a checkpoint.",
                 remedy="Lower inner.lr or meta.lr, set meta.clip, or look with gtn check-grad --replay.",
             )
-        place = self._common()
+        place = self._common(meta.checkpoint_every)
         if place is None:
-            raise CheckpointError(f"There is no whole checkpoint in {self.run.checkpoints} to go back to.")
+            raise CheckpointError(
+                f"There is no whole checkpoint in {self.run.checkpoints} to go back to.",
+                remedy="Bring one back there, or begin anew under another run.name.",
+            )
         return Place(place.done, 0, diverged.generation + 1)
 
     def keep_refused(self, place: Place, suspects: Sequence[Suspect]) -> Path:
@@ -78,7 +83,10 @@ class Checkpoints:
         return place.refused == 0 and (place.done % meta.checkpoint_every == 0 or minutes >= meta.checkpoint_minutes)
 
     def save(self, place: Place, *, wants_requeue: bool = False) -> None:
-        """In the background; then `state.json` says how far the run is."""
+        """In the background; then `state.json` says how far the run is. Among refusals it says only what is wished."""
+        if place.refused:
+            self.run.update_state("train", wants_requeue=wants_requeue, status="running")
+            return
         self._began = time.monotonic()
         meta = {"config": dump(self.config), "place": place.to_json()}
         self._saver.save(place.done, self.outer.state(), meta, lambda: self._tell(place, wants_requeue))
@@ -89,9 +97,9 @@ class Checkpoints:
     def _tell(self, place: Place, wants_requeue: bool) -> None:
         self.run.update_state("train", wants_requeue=wants_requeue, status="running", iteration=place.done)
 
-    def _common(self) -> Place | None:
+    def _common(self, every: int = 1) -> Place | None:
         """What rank 0 finds, on all ranks."""
-        place = first_does(self.communicator, self._load)
+        place = first_does(self.communicator, lambda: self._load(every))
         if place is not None:
             self._share()
         return place
@@ -99,9 +107,9 @@ class Checkpoints:
     def _share(self) -> None:
         self.communicator.broadcast(list(self.outer.named().values()))
 
-    def _load(self) -> Place | None:
+    def _load(self, every: int) -> Place | None:
         self.wait()
-        found = checkpoint.latest(self.run.checkpoints, self.report)
+        found = checkpoint.latest(self.run.checkpoints, self.report, every)
         if found is None:
             return None
         require_own(self.run, self.config, found.meta["config"], f"The configuration in {found.path}")

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gtn_hpc.checkpoint import latest, load, save
+from gtn_hpc.checkpoint.writing import copied, write
 from gtn_hpc.core.errors import CheckpointError
 
 
@@ -69,6 +70,18 @@ def test_the_manifest_can_be_read_by_another_program(tmp_path):
     assert manifest["schema"] == {"kind": "gtn_hpc checkpoint", "version": 1}
     assert manifest["step"] == 12 and manifest["meta"] == {"a": 1}
     assert len(manifest["files"]["state.pt"]["sha256"]) == 64
+
+
+def test_keeps_the_newest_regular_one_beside_the_newest(tmp_path):
+    for step in (5, 6, 7, 8):
+        write(tmp_path, step, copied(state(step)), {}, keep=2, every=5)
+    assert names(tmp_path) == ["step-000005", "step-000007", "step-000008"]
+    assert latest(tmp_path, every=5).step == 5
+    for step in (10, 11, 12):
+        write(tmp_path, step, copied(state(step)), {}, keep=2, every=5)
+    assert names(tmp_path) == ["step-000010", "step-000011", "step-000012"]
+    (tmp_path / "step-000010" / "state.pt").write_bytes(b"damaged")
+    assert latest(tmp_path, every=5) is None
 
 
 def test_keeps_the_newest(tmp_path):

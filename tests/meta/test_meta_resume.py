@@ -1,18 +1,22 @@
 """Cut off anywhere and by anything, at any number of ranks, a run ends where it would have ended."""
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from tiny import alone, tiny
 
 from gtn_hpc.config import dump
 from gtn_hpc.core.errors import Requeue, RunError
-from gtn_hpc.meta.events import Iterated, Noted, Resumed
+from gtn_hpc.meta import loop
+from gtn_hpc.meta.events import Iterated, Noted, Refused, Resumed, WentBack
+from gtn_hpc.meta.setup import make_task
 from gtn_hpc.meta.stage import train
 
 LONG = ("meta.iterations=40", "meta.checkpoint_every=7")
@@ -45,6 +49,36 @@ def test_stopped_and_resumed_again_and_again_it_ends_the_same(tmp_path, digest):
     assert [event.iteration for event in seen if isinstance(event, Resumed)] == [39]
     assert taught.frozen.digest() == digest
     assert json.loads((tmp_path / "tiny" / "state.json").read_text())["wants_requeue"] is False
+
+
+@pytest.mark.parametrize(
+    "when",
+    [lambda e: isinstance(e, Iterated) and e.iteration == 5, lambda e: isinstance(e, Refused) and e.iteration == 7],
+)
+def test_a_stop_does_not_change_where_a_diverged_run_goes_back_to(tmp_path, monkeypatch, when):
+    """Not finite at meta-iterations 6 to 8; stopped before the first of them, or amid them."""
+
+    def struck(room, iteration, replica, generation=0):
+        task = make_task(room, iteration, replica, generation)
+        last, batch = max(task.real.items())
+        spoilt = {**task.real, last: batch._replace(x=batch.x * math.nan)}
+        return replace(task, real=spoilt) if 6 <= iteration < 9 and generation == 0 else task
+
+    monkeypatch.setattr(loop, "make_task", struck)
+    options = (
+        "meta.iterations=14",
+        "meta.checkpoint_every=5",
+        "meta.max_refused=3",
+        "meta.max_returns=2",
+        "meta.keep=1",
+    )
+    straight, other, seen = tiny(tmp_path / "straight", *options), tiny(tmp_path / "stopped", *options), []
+    expected = train(straight, alone(), [seen.append]).frozen.digest()
+    with pytest.raises(Requeue):
+        train(other, alone(), [lambda event: when(event) and os.kill(os.getpid(), signal.SIGTERM)])
+    assert json.loads((tmp_path / "stopped" / "tiny" / "state.json").read_text())["wants_requeue"] is True
+    assert train(other, alone(), [seen.append]).frozen.digest() == expected
+    assert [event.iteration for event in seen if isinstance(event, WentBack)] == [5, 5]
 
 
 def test_a_checkpoint_without_its_configuration_beside_it_is_no_start_for_another(tmp_path):

@@ -129,7 +129,9 @@ def test_a_gradient_that_is_not_finite_updates_nothing(tmp_path):
         assert torch.equal(refused[name], value)
 
 
-def test_one_bad_replica_keeps_all_from_the_update(tmp_path):
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 1e30])
+def test_one_bad_replica_keeps_all_from_the_update(tmp_path, bad):
+    """A gradient is bad as well where only the square of its norm is no number: it would be clipped to NaN."""
     config = tiny(tmp_path, "meta.replicas=2", "meta.iterations=1")
     room, seen, calls = prepare(config, CPU), [], []
 
@@ -137,7 +139,7 @@ def test_one_bad_replica_keeps_all_from_the_update(tmp_path):
         found = make_engine(config.engine)(task, teacher)
         calls.append(task)
         if len(calls) == 2:
-            found.gradient["schedule.log_lr"][0] = math.nan
+            found.gradient["schedule.log_lr"][0] = bad
         return found
 
     outer, solo = Outer(room.teacher, config.meta), SoloCommunicator()
