@@ -161,6 +161,21 @@ class Engine(Section):
         "no", description="where the trajectory is kept"
     )
 
+    @model_validator(mode="after")
+    def _no_option_in_vain(self) -> "Engine":
+        given = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
+        others = [name for name in given if name != "name"]
+        if self.name != "trajectory" and others:
+            raise ValueError(
+                f"{', '.join(others)}: options of the engine trajectory, not of {self.name}; leave them out, or set "
+                "engine.name=trajectory"
+            )
+        if self.cuda_graphs and self.adjoint in ("reverse", "compiled"):
+            raise ValueError(f"cuda_graphs needs adjoint auto, traced or kit; {self.adjoint} records no such graphs")
+        if self.random_window and self.window is None:
+            raise ValueError("random_window needs window, the number of inner steps that are differentiated")
+        return self
+
 
 class Grow(Section):
     start: int = Field(4, ge=1, description="inner steps at the beginning")

@@ -43,6 +43,29 @@ def test_overrides_are_applied_in_order_and_may_make_sections():
     assert (config.search.score_at, config.run.name) == ((1, 2), "x")
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            "{name: unrolled, window: 2, memory_budget: 5, offload: host}",
+            r"memory_budget, window, offload: options of the engine trajectory, not of unrolled; .*name=trajectory",
+        ),
+        ("{name: higher, adjoint: kit, cuda_graphs: true}", "adjoint, cuda_graphs: options of the engine trajectory"),
+        ("{random_window: true}", "random_window needs window"),
+        ("{adjoint: compiled, cuda_graphs: true}", "cuda_graphs needs adjoint auto, traced or kit"),
+    ],
+)
+def test_engine_options_that_would_do_nothing_are_refused(options, said):
+    with pytest.raises(ConfigError, match=f"engine: .*{said}"):
+        parse(NAMED + f"engine: {options}")
+
+
+def test_engine_options_that_say_the_default_are_taken_by_every_engine():
+    config = parse(NAMED + "engine: {name: higher, adjoint: auto, offload: no, window: null, random_window: false}")
+    assert config.engine == parse(NAMED + "engine: {name: higher}").engine
+    assert parse(NAMED + "engine: {window: 2, random_window: true, cuda_graphs: true}").engine.random_window
+
+
 def test_references_are_resolved():
     config = parse(
         "run: {name: a, seed: 7}\nmeta: {batch: '${teacher.curriculum.batch}'}\nteacher: {curriculum: {batch: 9}}"
