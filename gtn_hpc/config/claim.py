@@ -1,6 +1,6 @@
 """Which configuration a run directory belongs to: a second start resumes, another configuration is refused."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ SECTIONS = {"train": TEACHING, "search": ("run", "data", "search"), "final": ("r
 def claim(config: Config, stage: str) -> RunDirectory:
     """The run directory of `config`, made if need be, with config.yaml and environment.json in it.
 
-    A section is compared from its first use on, by whichever stage, and without the operational keys, so that stages
-    share a directory and a budget may grow. One process of a run calls it.
+    A section is compared once a stage that uses it has left something, and without the operational keys, so that stages
+    share a directory, a budget may grow, and a start that failed at once takes no name. One process of a run calls it.
 
     Raises:
         RunError: the directory cannot be written, or its name is taken by another configuration.
@@ -28,15 +28,25 @@ def claim(config: Config, stage: str) -> RunDirectory:
     run = RunDirectory(Path(config.run.root) / config.run.name)
     run.create()
     state = run.read_state()
-    used = set(state.get("sections", ()))
+    claimed = set(state.get("sections", ()))
     if run.config.is_file():
-        before = load(run.config)
-        _refuse_difference(run, before.model_dump(mode="json"), config.model_dump(mode="json"), sorted(used))
-    state["sections"] = sorted(used | set(SECTIONS[stage]))
-    atomic.write_json(run.state, state)
+        before, used = load(run.config), sorted(claimed & _left_by(run, state["stages"]))
+        _refuse_difference(run, before.model_dump(mode="json"), config.model_dump(mode="json"), used)
     atomic.write_text(run.config, dump(config))
+    state["sections"] = sorted(claimed | set(SECTIONS[stage]))
+    atomic.write_json(run.state, state)
     atomic.write_json(run.environment, environment.describe())
     return run
+
+
+def _left_by(run: RunDirectory, stages: Mapping[str, Any]) -> set[str]:
+    """The sections of the stages that have left a checkpoint, a row or a result in the run."""
+    left = {
+        "train": run.curriculum.is_file() or any(run.checkpoints.glob("step-*")),
+        "search": any(path.stat().st_size for path in run.journal.glob("*.jsonl")),
+        "final": "final" in stages or any((run.path / "final").glob("*")),
+    }
+    return {section for stage, there in left.items() if there for section in SECTIONS[stage]}
 
 
 def require_own(run: RunDirectory, config: Config, saved: str, where: str) -> None:

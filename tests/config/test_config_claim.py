@@ -15,6 +15,22 @@ def make(tmp_path):
     return config
 
 
+LEAVES = {
+    "train": "checkpoints/step-000000/state.pt",
+    "search": "journal/local.0.a.r0.jsonl",
+    "final": "final/a/state.pt",
+}
+
+
+def begin(config, stage):
+    """Claims, and leaves what the stage leaves first."""
+    run = claim(config, stage)
+    left = run.path / LEAVES[stage]
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.write_text("something")
+    return run
+
+
 def test_a_claim_writes_what_explains_the_run(make):
     run = claim(make("meta.lr=0.5"), "train")
     assert load(run.path).meta.lr == 0.5
@@ -29,8 +45,16 @@ def test_a_second_start_resumes(make):
     assert first.read_state()["stages"]["train"]["iteration"] == 3
 
 
+@pytest.mark.parametrize("stage", LEAVES)
+def test_a_start_that_left_nothing_takes_no_name(make, stage):
+    claim(make("data.name=digitss", "final.epochs=2"), stage)
+    begin(make("data.name=digits"), stage)
+    with pytest.raises(RunError, match=r"data\.name: was 'digits', now 'digitss'"):
+        claim(make("data.name=digitss"), stage)
+
+
 def test_another_configuration_is_refused_and_the_difference_named(make):
-    claim(make(), "train")
+    begin(make(), "train")
     with pytest.raises(RunError) as caught:
         claim(make("meta.lr=0.5", "learners=[{family: linear}]", "run.seed=1"), "train")
     message = str(caught.value)
@@ -55,22 +79,22 @@ def test_another_configuration_is_refused_and_the_difference_named(make):
     ],
 )
 def test_operational_keys_may_change(make, override):
-    claim(make(), "train")
-    claim(make(), "search")
+    begin(make(), "train")
+    begin(make(), "search")
     run = claim(make(override), "search")
     assert load(run.path) == make(override)
 
 
 def test_the_root_may_be_reached_by_another_path(make, tmp_path):
-    claim(make(), "train")
+    begin(make(), "train")
     (tmp_path / "link").symlink_to(tmp_path / "runs")
     claim(make(f"run.root={tmp_path / 'link'}"), "train")
 
 
 def test_a_section_is_free_until_a_stage_uses_it(make):
-    claim(make(), "train")
-    claim(make("search.replicas=3", "final.epochs=2"), "search")
-    claim(make("search.replicas=3", "final.epochs=5"), "final")
+    begin(make(), "train")
+    begin(make("search.replicas=3", "final.epochs=2"), "search")
+    begin(make("search.replicas=3", "final.epochs=5"), "final")
     with pytest.raises(RunError, match=r"final\.epochs: was 5, now 6"):
         claim(make("search.replicas=3", "final.epochs=6"), "final")
     with pytest.raises(RunError, match=r"search\.replicas: was 3, now 4"):
@@ -78,13 +102,13 @@ def test_a_section_is_free_until_a_stage_uses_it(make):
 
 
 def test_a_later_stage_cannot_rewrite_what_an_earlier_one_used(make):
-    claim(make(), "train")
+    begin(make(), "train")
     with pytest.raises(RunError, match=r"meta\.lr: was 0\.01, now 0\.5"):
         claim(make("meta.lr=0.5"), "search")
 
 
 def test_a_section_that_ends_differs_by_name(make):
-    claim(make("meta.grow.every=5"), "train")
+    begin(make("meta.grow.every=5"), "train")
     with pytest.raises(RunError, match=r"meta\.grow: was \{'start': 4, 'every': 5\}, now None"):
         claim(make(), "train")
 
