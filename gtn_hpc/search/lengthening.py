@@ -16,7 +16,8 @@ class Lengthening(Algorithm):
     """Proposes what `inner` proposes, whose full training has `length` inner steps.
 
     After `lengthen` all that was proposed before is proposed once more at the new length, then `inner` goes on; it is
-    told first values only. `recorded` (proposal -> inner steps) says where a search that is replayed was lengthened.
+    told first values only, and its proposals are numbered without those made again. `recorded` (proposal -> inner
+    steps) says where a search that is replayed was lengthened.
     """
 
     def __init__(self, inner: Algorithm, length: int, recorded: Mapping[int, int]) -> None:
@@ -39,11 +40,12 @@ class Lengthening(Algorithm):
             self.lengthen(recorded)
         if self._again:
             return replace(self._again.popleft(), ask=number, fidelity=self.length)
-        proposal = self._inner.ask(number, fresh=fresh)
+        proposal = self._inner.ask(len(self._made), fresh=fresh)
         if proposal is None:
             return None
         self._made[number] = proposal
-        return replace(proposal, fidelity=max(proposal.fidelity, self.length)) if self._lengthened else proposal
+        fidelity = max(proposal.fidelity, self.length) if self._lengthened else proposal.fidelity
+        return replace(proposal, ask=number, fidelity=fidelity)
 
     def tell(self, outcome: Outcome) -> None:
         if (made := self._made.get(outcome.proposal.ask)) is not None:

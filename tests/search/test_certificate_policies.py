@@ -120,6 +120,26 @@ def test_the_inner_run_is_lengthened_until_the_ranking_is_good(place, tmp_path, 
     assert again.best == report.best
 
 
+GENERATIONS = "search.algorithm={name: evolution, population: 20, sample: 5, synchronous: true}"
+
+
+@pytest.mark.parametrize("which", ["list", "generations"])
+def test_proposals_made_again_take_no_numbers_of_the_algorithm(which, place, tmp_path, table) -> None:
+    table(lambda request: 0.0 if request.fidelity < 8 else 0.95)
+    path = tmp_path / "list.jsonl"
+    path.write_text("\n".join(json.dumps({"widths": [a, b, 8]}) for a in range(4, 19) for b in range(4, 12)))
+    algorithm = GENERATIONS if which == "generations" else f"search.algorithm={{name: list, path: {path}}}"
+    run, report = searched(
+        place, tmp_path / "a", 0, "lengthen", floor=0.2, more=("search.steps=2", "search.budget=100", algorithm)
+    )
+    rows = read_journals(run.journal).scores
+    assert len({row.arch for row in rows if row.fidelity == 8}) == report.architectures == 100
+    again = searched(
+        place, tmp_path / "a", 0, "lengthen", floor=0.2, more=("search.steps=2", "search.budget=100", algorithm)
+    )[1]
+    assert (len(read_journals(run.journal).scores), again.best) == (len(rows), report.best)
+
+
 def test_halving_cannot_be_lengthened(place, tmp_path, table) -> None:
     table(lambda request: 0.0)
     with pytest.raises(ConfigError, match="halving chooses the inner steps itself"):
