@@ -3,19 +3,25 @@
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from gtn_hpc.core.errors import RunError
 
+LOOK = 0.2
+"""Seconds between two looks whether the other has ended."""
+
 
 @contextmanager
-def sole(path: Path, doing: str) -> Iterator[None]:
+def sole(path: Path, doing: str, *, patience: float = 0.0, required: bool = True) -> Iterator[None]:
     """Holds the lock file `path`, which names this process; the system releases it however the process ends.
 
-    `doing` completes the sentence "Another process is ...". The file stays. Processes on other hosts count where the
-    file system's locks reach them.
+    `doing` completes the sentence "Another process is ...". One that is about to end is waited for `patience` seconds.
+    The file stays. Processes on other hosts count where the file system's locks reach them; one without locks is none
+    but where they are `required`.
 
     Raises:
         RunError: another living process holds it, or the file system has no locks.
@@ -23,22 +29,33 @@ def sole(path: Path, doing: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file, time.monotonic() + patience)
         except BlockingIOError as error:
             raise RunError(
                 f"Another process is {doing}: {_holder(path)}.",
                 remedy="Wait for it or end it; to work beside it take another run.name.",
             ) from error
         except OSError as error:
-            raise RunError(
-                f"{path} cannot be locked: {error.strerror}.",
-                remedy="Ask the site to mount with locks (Lustre: -o flock), or take another file system: "
-                "run.root=DIRECTORY.",
-            ) from error
+            if required:
+                raise RunError(
+                    f"{path} cannot be locked: {error.strerror}.",
+                    remedy="Ask the site to mount with locks (Lustre: -o flock), or take another file system: "
+                    "run.root=DIRECTORY.",
+                ) from error
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield
+
+
+def _lock(file: IO[str], until: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(LOOK)
 
 
 def _holder(path: Path) -> str:

@@ -11,6 +11,9 @@ from gtn_hpc.core.lock import sole
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.meta.resuming import first_does
 
+PATIENCE = 10.0
+"""Seconds that the ranks of a launcher which was killed may take to notice it, before a new start is refused."""
+
 
 @contextmanager
 def held(config: Config, communicator: Communicator) -> Iterator[RunDirectory]:
@@ -24,7 +27,9 @@ def held(config: Config, communicator: Communicator) -> Iterator[RunDirectory]:
         def take() -> RunDirectory:
             run = RunDirectory(Path(config.run.root) / config.run.name)
             run.create()
-            locks.enter_context(sole(run.path / "train.lock", f"training in {run.path}"))
+            locks.enter_context(
+                sole(run.path / "train.lock", f"training in {run.path}", patience=PATIENCE, required=False)
+            )
             return claim(config, "train")
 
         yield first_does(communicator, take)

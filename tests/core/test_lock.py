@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,8 @@ from without_flock import refuse_flock
 from gtn_hpc.core.errors import RunError
 from gtn_hpc.core.lock import sole
 refuse_flock()
+with sole(Path(sys.argv[1]), "at work", required=False):
+    print("held without")
 try:
     with sole(Path(sys.argv[1]), "at work"):
         print("held")
@@ -52,6 +55,19 @@ def test_a_second_one_is_told_which_process_has_it_until_that_one_dies(tmp_path)
         assert path.read_text() == f"process {os.getpid()} on {socket.gethostname()}"
 
 
+def test_one_that_is_about_to_end_is_waited_for(tmp_path):
+    path = tmp_path / "a.lock"
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        threading.Timer(1, holder.kill).start()
+        with sole(path, "at work", patience=60):
+            assert path.read_text() == f"process {os.getpid()} on {socket.gethostname()}"
+    finally:
+        holder.kill()
+        holder.wait()
+
+
 def test_an_error_within_gives_it_back(tmp_path):
     with pytest.raises(ValueError, match="within"), sole(tmp_path / "a.lock", "at work"):
         raise ValueError("within")
@@ -68,5 +84,6 @@ def test_a_file_system_without_locks_is_named_with_a_remedy(tmp_path):
         env={**os.environ, "PYTHONPATH": paths},
         check=True,
     )
+    assert done.stdout.startswith("held without\n")
     assert "a.lock cannot be locked: No locks available" in done.stdout
     assert "run.root=DIRECTORY" in done.stdout
