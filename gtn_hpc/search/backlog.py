@@ -79,26 +79,32 @@ class Backlog:
     def _fits(self, size: Size) -> bool:
         return self._deadline is None or SAFETY * (self.costs.seconds(size) or 0.0) <= self._deadline.left
 
-    def require_begun(self) -> None:
-        """Where something was left for want of time.
+    def require_begun(self, *others: "Backlog") -> None:
+        """Where something was left for want of time, here or in `others`, which have the same deadline.
 
         Raises:
             RunError: no start has the time for it.
             Requeue: another start has.
         """
-        if self._deadline is None or not self._waiting:
+        waiting = [backlog for backlog in (self, *others) if backlog]
+        if self._deadline is None or not waiting:
             return
-        shortest = SAFETY * min(self.costs.seconds(size) or 0.0 for _, size in self._waiting)
-        if not self._begun and self._deadline.whole is not None and shortest > self._deadline.whole:
+        shortest, begun = min(backlog._shortest for backlog in waiting), any(one._begun for one in (self, *others))
+        if not begun and self._deadline.whole is not None and shortest > self._deadline.whole:
             raise RunError(
                 f"No evaluation would end in time: the shortest is expected to take up to {shortest:.0f} s, and a "
                 f"start has {self._deadline.whole:.0f} s.",
                 remedy="Give it more time: run.deadline, or the job's --time.",
             )
         raise Requeue(
-            f"The time left does not suffice for any of the {len(self)} evaluations that wait.",
+            f"The time left does not suffice for any of the {sum(map(len, waiting))} evaluations that wait.",
             remedy="Start it again: it goes on where it was.",
         )
+
+    @property
+    def _shortest(self) -> float:
+        """Seconds that the shortest that waits may take."""
+        return SAFETY * min(self.costs.seconds(size) or 0.0 for _, size in self._waiting)
 
     def _length(self, size: Size) -> float:
         seconds = self.costs.seconds(size)

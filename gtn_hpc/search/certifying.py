@@ -68,9 +68,9 @@ class Certifying:
         return self._study is not None and self._study.patient
 
     def require_begun(self) -> None:
-        """As `Backlog.require_begun`, of both backlogs."""
-        self._study_backlog.require_begun()
-        self._backlog.require_begun()
+        """As `Backlog.require_begun`, of both backlogs; of none where `decide` ended the search."""
+        if not self._ended:
+            self._study_backlog.require_begun(self._backlog)
 
     def over(self, study: Study) -> "Certifying":
         """With the study whose outcomes it is given."""
@@ -90,20 +90,24 @@ class Certifying:
             self._estimates[arch, fidelity] = value
 
     def ask(self) -> Request | None:
-        """The next training on real data that is due, or else the study's next evaluation."""
+        """The next training on real data that is due and ends in time, or else the study's next evaluation."""
         assert self._study is not None
         self._advance()
-        if not self._backlog and not self._ended:
-            if (request := self._study.ask()) is not None:
-                self._scoring += 1
-                return request
-            if not (self._scoring or self._study_backlog or self._duties.stop()):
-                self._sample.finish()
-                self._advance()
+        if (request := self._take()) is not None or self._ended:
+            return request
+        if (request := self._study.ask()) is not None:
+            self._scoring += 1
+            return request
+        if not (self._backlog or self._scoring or self._study_backlog or self._duties.stop()):
+            self._sample.finish()
+            self._advance()
+        return self._take()
+
+    def _take(self) -> Request | None:
+        """A training on real data that ends in time."""
         request = None if self._duties.stop() else self._backlog.take()
-        if request is None:
-            return None
-        self._pending[self._identity.key(request)] = request
+        if request is not None:
+            self._pending[self._identity.key(request)] = request
         return request
 
     def tell(self, score: Score) -> None:

@@ -104,6 +104,10 @@ def test_nothing_is_begun_that_cannot_end_before_the_deadline() -> None:
         late.learn(scored(request))
     with pytest.raises(RunError, match="No evaluation would end in time"):
         late.require_begun()
+    other = Backlog(SPACE, Still(-1.0, whole=0.01))
+    other.add(some[2])
+    with pytest.raises(Requeue, match="any of the 2 evaluations that wait"):
+        late.require_begun(other)
 
 
 def test_the_deadline_is_the_sooner_of_the_run_s_and_the_job_s() -> None:

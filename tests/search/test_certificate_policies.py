@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from search_campaign import begin, curriculum
 
-from gtn_hpc.core.errors import ConfigError, RunError
+from gtn_hpc.core.errors import ConfigError, Requeue, RunError
 from gtn_hpc.core.records import Score
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.core.streams import numpy_rng
@@ -91,9 +91,9 @@ def test_noise_is_stopped_and_a_good_teacher_passes(seed, place, tmp_path, table
 
 def test_a_stopped_search_stays_stopped_until_the_policy_says_otherwise(place, tmp_path, table) -> None:
     table(lambda request: 0.0)
-    for _ in range(2):
+    for more in ((), ("run.deadline=6000",)):
         with pytest.raises(RunError, match=r"lower bound has to be 0\.2"):
-            searched(place, tmp_path / "a", 0, "stop", floor=0.2)
+            searched(place, tmp_path / "a", 0, "stop", floor=0.2, more=more)
     warnings: list[str] = []
     run, report = searched(place, tmp_path / "a", 0, "warn", floor=0.2, watch=Watch(warning=warnings.append))
     assert (report.architectures, len(warnings)) == (60, 2)
@@ -175,6 +175,21 @@ def test_the_sample_comes_while_the_search_goes_on(place, tmp_path, table) -> No
     assert 30 <= seen[0][0] < 60
     assert seen[-1] == (60, 30)
     assert np.all(np.diff([known for _, known in seen]) >= 0)
+
+
+def test_truths_that_do_not_fit_into_the_time_left_keep_no_score_waiting(place, tmp_path, table) -> None:
+    """Scores are said to take 0.8 s, truths 8000 s."""
+    table(lambda request: 0.9)
+    long = ("search.certificate.steps=80000",)
+    searched(place, tmp_path / "a", 0, "warn", more=(*long, "search.budget=30"))
+    journal = tmp_path / "a" / "campaign" / "journal"
+    with pytest.raises(Requeue, match="any of the 15 evaluations that wait"):
+        searched(place, tmp_path / "a", 0, "warn", more=(*long, "run.deadline=5000"))
+    assert (len(read_journals(journal).scores), len(read_journals(journal).certificates)) == (60, 15)
+    with pytest.raises(RunError, match="the shortest is expected to take up to 10000 s, and a start has 5000 s"):
+        searched(place, tmp_path / "a", 0, "warn", more=(*long, "run.deadline=5000"))
+    _, report = searched(place, tmp_path / "a", 0, "warn", more=(*long, "run.deadline=50000"))
+    assert (report.architectures, report.certified) == (60, 30)
 
 
 def test_equal_seconds_count_the_share_of_meta_training() -> None:
