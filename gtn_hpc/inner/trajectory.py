@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 class Trajectory(Engine):
     """Memory grows by one state a step (.4 MiB on the workload W1), by more only as `keep` or `budget` allow.
 
-    `budget` (bytes) overrides `keep`; what it chose is logged and stands in the result. `window` differentiates the
-    last W steps only; with `random_window` training stops at a random step of [W, T], as in RaT-BPTT (Feng et al.
-    2024), and the last real batch judges the learner there.
+    `budget` (bytes) overrides `keep`; what it chose stands in the result, and for the first learner in the log.
+    `window` differentiates the last W steps only; with `random_window` training stops at a random step of [W, T], as in
+    RaT-BPTT (Feng et al. 2024), and the last real batch judges the learner there.
     """
 
     adjoint: Adjoint
@@ -40,6 +40,7 @@ class Trajectory(Engine):
     random_window: bool = False
     offload: str = "no"
     _bytes: dict[tuple[object, ...], int] = field(default_factory=dict, repr=False)
+    _logged: bool = field(default=False, repr=False)
 
     def __call__(self, task: Task, teacher: Tensors, *, wrt_initial: bool = False) -> MetaGradient:
         with _telling("preparation", lambda: f"inner step 0 of {task.episode.steps}", "nothing yet"):
@@ -86,7 +87,9 @@ class Trajectory(Engine):
             known = [*initial.tensors(), *step.inputs()]
             self._bytes[key] = bytes_kept(lambda: self.adjoint.advance(learner, initial, step, record=True).tape, known)
         keep = within(self.budget, steps, StepBytes(initial.bytes(), generator, self._bytes.get(key)))
-        log.info("of a budget of %d bytes the engine keeps %s", self.budget, keep)
+        if not self._logged:
+            self._logged = True
+            log.info("of a budget of %d bytes the engine keeps %s", self.budget, keep)
         return keep
 
 

@@ -1,7 +1,8 @@
 """`gtn train`: from a configuration to a curriculum file, resuming what was begun."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,7 @@ from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.frozen import Frozen, freeze
 from gtn_hpc.inner.build import make_engine
+from gtn_hpc.meta.choices import choices_told
 from gtn_hpc.meta.events import Event, Judging, Noted, Observer, Resumed
 from gtn_hpc.meta.loop import Loop
 from gtn_hpc.meta.outer import Outer
@@ -53,15 +55,16 @@ def train(config: Config, connection: Connection, observers: Sequence[Observer] 
         run = first_does(communicator, lambda: claim(config, "train"))
         room = prepare(config, connection.device)
         outer = Outer(room.teacher, config.meta)
-        session = Session(run, room, outer, communicator, [*observers, *_recorders(run, room, communicator.rank)])
-        done = session.teach(stop)
-        if done < config.meta.iterations:
+        with _recorders(run, room, communicator.rank) as recorders:
+            session = Session(run, room, outer, communicator, [*observers, *recorders])
+            done = session.teach(stop)
+            if done == config.meta.iterations:
+                return session.finish(stop)
             communicator.barrier("the last checkpoint")
             raise Requeue(
                 f"Stopped by {stop.reason or 'another rank'} after {done} of {config.meta.iterations} meta-iterations.",
                 remedy="Start the same command again: it goes on from there.",
             )
-        return session.finish(stop)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +96,8 @@ class Session:
 
         engine = make_engine(config.engine)
         loop = Loop(self.room, engine, self.outer, communicator, checkpoints, self.observe, lambda: bool(stop), between)
-        end = loop.run(start)
+        with choices_told(self.observe):
+            end = loop.run(start)
         checkpoints.wait()
         return end.done
 
@@ -147,8 +151,11 @@ class Session:
             self.observe(self.room.progress(self.frozen(), done))
 
 
-def _recorders(run: RunDirectory, room: AnyRoom, rank: int) -> list[Observer]:
+@contextmanager
+def _recorders(run: RunDirectory, room: AnyRoom, rank: int) -> Iterator[list[Observer]]:
     """The first rank records everything, the others what concerns them all."""
     if rank:
-        return [RankRecorder(run.events, rank)]
-    return [EventRecorder(run.events, room.config.meta.log_every), TensorBoard(run.tensorboard, room)]
+        yield [RankRecorder(run.events, rank)]
+        return
+    with closing(TensorBoard(run.tensorboard, room)) as board:
+        yield [EventRecorder(run.events, room.config.meta.log_every), board]
