@@ -1,5 +1,6 @@
 """`gtn demo`: every stage, one after another, on scikit-learn's digits."""
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from gtn_hpc.cli import console, judged
 from gtn_hpc.cli.failing import crashes_go_to
 from gtn_hpc.cli.final import train_winners
 from gtn_hpc.cli.options import RUNS, Json
+from gtn_hpc.cli.outputs import require_writable
 from gtn_hpc.cli.search import score_all
 from gtn_hpc.cli.stopping import require_one_process
 from gtn_hpc.cli.train import teach
@@ -64,6 +66,7 @@ def demo(
 
     require_one_process("gtn demo")
     settings = load(CONFIG, [f"run.root={root}", *(QUICK if quick else ())])
+    require_writable(root / settings.run.name, "Name another place: --root DIRECTORY.")
     with crashes_go_to(root / settings.run.name):
         found = run_all(settings)
     if as_json:
@@ -117,6 +120,9 @@ def _rows(found: Findings) -> list[tuple[str, str, str]]:
         ("Kendall", found.search.certificate.kendall),
     ):
         what = f"{name}, estimates against real-data training of {found.search.certified}"
+        if math.isnan(estimate.value):
+            rows.append((what, "unknown", estimate.note))
+            continue
         rows.append((what, f"{estimate.value:.2f}", f"{estimate.low:.2f} to {estimate.high:.2f}"))
     for place, row in enumerate(found.winners, start=1):
         what = f"winner {place}, {row.params} parameters, on the test split after {row.epochs} epochs"

@@ -1,5 +1,6 @@
 """`gtn final`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,8 +8,8 @@ import typer
 from gtn_hpc.cli import console
 from gtn_hpc.cli.failing import crashes_go_to
 from gtn_hpc.cli.meter import Meter
-from gtn_hpc.cli.options import ConfigFile, Json, Overrides
-from gtn_hpc.cli.stopping import require_one_process, stoppable
+from gtn_hpc.cli.options import ConfigFile, Json, Overrides, require_images
+from gtn_hpc.cli.stopping import stoppable
 from gtn_hpc.core.rundir import RunDirectory
 
 if TYPE_CHECKING:
@@ -27,15 +28,22 @@ def final(
 ) -> None:
     """Train the best architectures of a search on real data.
 
-    The best epoch is chosen on validation; the test split is looked at once, at the end. Goes on by itself.
+    The best epoch is chosen on validation; the test split is looked at once, at the end. Goes on by itself. Alone, with
+    search.workers at a time, or under mpiexec: the first rank asks, each other one trains.
 
     Example: gtn final configs/digits.yaml --top-k 3
     """
     from gtn_hpc.config import load
     from gtn_hpc.config.claim import claim
+    from gtn_hpc.final.pools import assist, ranks_of
 
-    require_one_process("gtn final")
     settings = load(config, [*(overrides or ()), *([f"final.top_k={top_k}"] if top_k else [])])
+    ranks = ranks_of()
+    if ranks is not None and ranks.rank > 0:
+        run = RunDirectory(Path(settings.run.root) / settings.run.name)
+        with crashes_go_to(run.path):
+            return assist(settings, run)
+    require_images(settings, "gtn final")
     run = claim(settings, "final")
     with crashes_go_to(run.path):
         rows = train_winners(settings, run)
@@ -44,6 +52,7 @@ def final(
     else:
         show(rows)
         console.say(f"Scores: {run.scores}")
+    return None
 
 
 def train_winners(settings: "Config", run: RunDirectory) -> "list[FinalRow]":
@@ -52,11 +61,22 @@ def train_winners(settings: "Config", run: RunDirectory) -> "list[FinalRow]":
 
     epochs = settings.final.epochs
     with Meter("training", settings.final.top_k * epochs) as meter, stoppable(run, "final", settings) as stop:
+        reached, before = dict[int, int](), 0
+
+        def begun(winners: int) -> None:
+            nonlocal before
+            before = winners * epochs
 
         def epoch(winner: "Winner", done: int, accuracy: float) -> None:
-            meter.reach((winner.place - 1) * epochs + done, f"winner {winner.place}: {100 * accuracy:.1f} %")
+            reached[winner.place] = done
+            meter.reach(before + sum(reached.values()), f"winner {winner.place}: {100 * accuracy:.1f} %")
 
-        return run_final(settings, run, Watch(epoch=epoch, stop=lambda: bool(stop)))
+        def row(found: "FinalRow") -> None:
+            reached[int(found.extra["place"])] = epochs
+            if found.epochs < epochs:
+                meter.reach(before + sum(reached.values()), f"winner {found.extra['place']:g}: {found.status}")
+
+        return run_final(settings, run, Watch(begun, epoch, row, lambda: bool(stop)))
 
 
 def show(rows: "list[FinalRow]") -> None:

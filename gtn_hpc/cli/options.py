@@ -1,12 +1,15 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gtn_hpc.core.errors import RunError
+from gtn_hpc.core.errors import RunError, UsageError
 from gtn_hpc.core.rundir import find
+
+if TYPE_CHECKING:
+    from gtn_hpc.config import Config
 
 ConfigFile = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="YAML file of the run, or a run directory.", show_default=False)
@@ -25,6 +28,19 @@ SiteProfile = Annotated[
 ]
 
 RUNS = Path("runs")
+
+
+def require_images(settings: "Config", command: str) -> None:
+    """Passes where images teach, which architectures can be scored with.
+
+    Raises:
+        UsageError: an environment teaches policies.
+    """
+    if settings.rl is not None:
+        raise UsageError(
+            f"{command} is for image sets: with the section rl there are no architectures to score.",
+            remedy="With rl only gtn train, gtn evaluate, gtn export and gtn report apply.",
+        )
 
 
 def curriculum_of(named: str, root: Path = RUNS) -> Path:

@@ -55,7 +55,7 @@ def require_free(paths: Iterable[Path], *, force: bool) -> None:
         require_writable(path)
 
 
-def require_writable(path: Path) -> None:
+def require_writable(path: Path, remedy: str = "Name a place that may be written to.") -> None:
     """Passes where a file or folder `path` can be made or replaced, with the folders above it; leaves nothing behind.
 
     Raises:
@@ -66,9 +66,7 @@ def require_writable(path: Path) -> None:
         with TemporaryFile(dir=place):
             pass
     except OSError as error:
-        raise StorageError(
-            f"{path} cannot be written: {error.strerror or error}.", remedy="Name a place that may be written to."
-        ) from error
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}.", remedy=remedy) from error
 
 
 def require_file(path: Path) -> None:

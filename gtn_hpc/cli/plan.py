@@ -7,15 +7,22 @@ from typing import Annotated
 import typer
 
 from gtn_hpc.cli import console
-from gtn_hpc.cli.options import ConfigFile, Json, Overrides, SiteProfile
+from gtn_hpc.cli.options import ConfigFile, Json, Overrides, SiteProfile, require_images
+from gtn_hpc.core.errors import UsageError
 from gtn_hpc.core.rundir import RunDirectory
+
+SIMULATED = ("durations", "nodes", "walltime", "mtbf", "queue", "startup", "dispatch", "figure")
+"""Options of --simulate."""
 
 
 def plan(
+    context: typer.Context,
     config: ConfigFile,
     overrides: Overrides = None,
     site: SiteProfile = None,
-    measure: Annotated[bool, typer.Option(help="Measure a few replicas here, where nothing is recorded.")] = True,
+    measure: Annotated[
+        bool, typer.Option(help="Measure a few replicas here: memory, files, and time where none is recorded.")
+    ] = True,
     scripts: Annotated[bool, typer.Option("--scripts", help="Print the batch scripts too.")] = False,
     as_json: Json = False,
     simulate: Annotated[bool, typer.Option("--simulate", help="Replay the search on many nodes instead.")] = False,
@@ -52,11 +59,13 @@ def plan(
 
     settings, profile = load(config, overrides or ()), load_site(site)
     if simulate:
+        require_images(settings, "gtn plan --simulate")
         asked = simulation.Asked(durations, nodes, walltime, mtbf, queue, startup, dispatch, figure)
         return simulation.simulate(settings, profile, asked, as_json)
+    _require_unsimulated(context)
     run = RunDirectory(Path(settings.run.root) / settings.run.name)
     measured = measured_here(settings) if measure else None
-    found = planning.forecasts(settings, profile, run, measured)
+    found = planning.forecasts(settings, profile, run, measured)[: None if settings.rl is None else 1]
     texts = render_all(profile)
     if as_json:
         stages = [asdict(one) | {"restarts": one.restarts} for one in found]
@@ -68,3 +77,10 @@ def plan(
     if scripts:
         console.say("\n".join(f"\n##### {name}\n{text}" for name, text in texts.items()))
     return None
+
+
+def _require_unsimulated(context: typer.Context) -> None:
+    for name in SIMULATED:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"--{name} is for simulations alone.", remedy="Add --simulate, or leave it out.")

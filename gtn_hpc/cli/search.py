@@ -1,5 +1,6 @@
 """`gtn search`."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 from gtn_hpc.cli import console
 from gtn_hpc.cli.failing import crashes_go_to
 from gtn_hpc.cli.meter import Meter
-from gtn_hpc.cli.options import ConfigFile, Json, Overrides
+from gtn_hpc.cli.options import ConfigFile, Json, Overrides, require_images
 from gtn_hpc.cli.stopping import stoppable
 from gtn_hpc.core.errors import RunError
 from gtn_hpc.core.rundir import RunDirectory
@@ -35,6 +36,7 @@ def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = Fals
     from gtn_hpc.search.pools import assist, ranks_of
 
     settings = load(config, overrides or ())
+    require_images(settings, "gtn search")
     if settings.search.pool == "shards":
         return score_shard(settings)
     if settings.search.pool == "shared":
@@ -125,7 +127,8 @@ def watching(
 
     def certificate(found: "Certificate") -> None:
         rho = found.spearman
-        meter.reach(done, f"Spearman {rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}] of {rho.n} on real data")
+        value = "unknown" if math.isnan(rho.value) else f"{rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]"
+        meter.reach(done, f"Spearman {value} of {rho.n} on real data")
 
     return begun, outcome, certificate
 

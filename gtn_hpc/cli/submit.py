@@ -2,14 +2,15 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from gtn_hpc.cli import console
-from gtn_hpc.cli.options import ConfigFile, Json, Overrides, SiteProfile
+from gtn_hpc.cli.options import ConfigFile, Json, Overrides, SiteProfile, require_images
 from gtn_hpc.cli.standing import Watcher
 from gtn_hpc.cli.top import lines
+from gtn_hpc.core.errors import UsageError, nearest
 from gtn_hpc.core.rundir import RunDirectory
 
 if TYPE_CHECKING:
@@ -45,7 +46,12 @@ def submit(
     from gtn_hpc.config.site import load_site
     from gtn_hpc.launch import submitting
 
+    clusters = get_args(submitting.Cluster)
+    if cluster not in clusters:
+        raise UsageError(f"There is no cluster '{cluster}'.", remedy=nearest(cluster, clusters))
     settings, profile = load(config, overrides or ()), load_site(site)
+    if stage != "train":
+        require_images(settings, f"gtn submit --stage {stage}")
     if dry_run:
         texts = submitting.texts(settings, profile, stage, array)  # type: ignore[arg-type]
         return console.emit({"scripts": texts}) if as_json else console.say("\n".join(texts.values()))

@@ -23,6 +23,9 @@ WORDS = {
 }
 """Pydantic's kinds of error in the words of YAML; its own words serve for the others."""
 
+FORMS = {"run.name": "may hold letters, digits, dots, dashes and underscores, and begins with a letter or a digit"}
+"""What texts look like whose descriptions do not say it."""
+
 
 def explain(error: ValidationError, given: Mapping[str, Any]) -> str:
     """One line a key of `given`, the values as they were written."""
@@ -78,11 +81,20 @@ def _reason(entry: Any, key: str) -> str:
     if entry["type"] == "extra_forbidden":
         return f"unknown key. {_suggestion(str(entry['loc'][-1]), entry['loc'][:-1])}"
     if entry["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        section = key.removesuffix(".name") + "["
-        valid = [row.default for row in reference() if row.name.startswith(section) and row.name.endswith("].name")]
+        valid = _variants(key.removesuffix(".name"))
         return f"needs a name that exists. {nearest(str(entry['ctx'].get('tag', '')), valid)}"
+    if entry["type"] == "dict_type" and (names := _variants(key)):
+        example = entry["input"] if entry["input"] in names else names[0]
+        return f"has to be a mapping, for example {{name: {example}}}; names: {', '.join(names)}"
+    if entry["type"] == "string_pattern_mismatch":
+        return FORMS.get(key) or "has to be " + next(row.description for row in reference() if row.name == key)
     words = entry["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return WORDS.get(entry["type"], words[:1].lower() + words[1:])
+
+
+def _variants(section: str) -> list[str]:
+    """The names that a section of several kinds can have."""
+    return [row.default for row in reference() if row.name.startswith(f"{section}[") and row.name.endswith("].name")]
 
 
 def _suggestion(name: str, place: Sequence[Any]) -> str:

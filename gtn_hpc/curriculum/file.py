@@ -109,6 +109,8 @@ def read(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = to
         StorageError: missing, damaged, not a curriculum, or its parts do not fit each other.
     """
     path = Path(path)
+    if not path.exists():
+        raise StorageError(f"There is no file {path}.", remedy="Look at the path; gtn train or gtn export writes it.")
     with storage.open_file(path, SCHEMA) as file:
         columns = file.read("/", list(DIMS))
         attributes, config, environment = dict(file.attributes), file.config, file.environment

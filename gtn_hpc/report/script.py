@@ -27,11 +27,18 @@ class Finding:
     words: Sequence[str] = ()
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Says the default where there is one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
+
+
 def parser(
     description: str, inputs: str = "scores.h5 files, or run directories", splits: Sequence[str] = ()
 ) -> argparse.ArgumentParser:
     """Input paths and `-o STEM`; of scripts about judged learners also `--split`, one of `splits` (the first)."""
-    made = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    made = argparse.ArgumentParser(description=description, formatter_class=_Help)
     made.add_argument("paths", nargs="+", type=Path, metavar="PATH", help=inputs)
     made.add_argument("-o", "--output", metavar="STEM", help="write STEM.png, STEM.svg, STEM.csv and STEM.json")
     if splits:

@@ -27,7 +27,10 @@ BLOCK = 1 << 16
 def load(source: Source) -> Tables:
     if isinstance(source, RunDirectory):
         if not source.journal.is_dir():
-            raise StorageError(f"{source.path} has no journals.", remedy="Name a run that has scored something.")
+            raise StorageError(
+                f"{source.path} has no journals.",
+                remedy="Nothing is scored yet: gtn search CONFIG; or name another run.",
+            )
         return folding.gather(source)[0].tables
     return load(RunDirectory(Path(source))) if Path(source).is_dir() else files.load(Path(source))
 

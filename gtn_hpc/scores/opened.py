@@ -166,4 +166,12 @@ def open(path: Path | str) -> ScoreTables:
                 f"There is no {path} yet, only journals.",
                 remedy=f"Fold them: gtn scores show {path.parent}",
             )
+    if not path.exists():
+        of_run = (path.parent / "config.yaml").is_file()
+        raise StorageError(
+            f"There is no file {path}.",
+            remedy="Nothing is scored yet: gtn search CONFIG"
+            if of_run
+            else "Look at the path; gtn search, gtn final and gtn scores merge write such files.",
+        )
     return ScoreTables(storage.open_file(path, SCHEMA))

@@ -2,6 +2,7 @@
 
 import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,7 +38,10 @@ def refused(done, code, *words):
         ("meta.lr=-0.1", ["meta.lr", "-0.1"]),
         ("search.space={name: nowhere}", ["search.space.name", "nowhere", "conv"]),
         ("inner.optimiser=lbfgs", ["inner.optimiser", "sgd"]),
-        ("run.name=../up", ["run.name"]),
+        ("run.name=../up", ["run.name", "letters, digits, dots"]),
+        ("run.device=gpu", ["run.device", "cuda:N"]),
+        ("search.algorithm=evolution", ["search.algorithm", "{name: evolution}", "names: random, evolution"]),
+        ("search.space=3", ["search.space", "{name: conv}", "nasbench201"]),
         ("meta", ["meta", "Overrides look like"]),
     ],
 )
@@ -106,6 +110,9 @@ def test_the_generic_profile_is_there_without_a_checkout(empty):
         (["scores", "export", "small", "-o", "a.csv", "--format", "parquet"], ["does not go with --format parquet"]),
         (["scores", "export", "small", "-o", "a.csv", "--table", "fnal"], ["no table 'fnal'", "final"]),
         (["scores", "export", "small"], ["Missing option '-o'"]),
+        (["plan", "small.yaml", "--figure", "fig"], ["--figure", "--simulate"]),
+        (["plan", "small.yaml", "--nodes", "4"], ["--nodes", "--simulate"]),
+        (["submit", "small.yaml", "--cluster", "slrum", "--dry-run"], ["no cluster 'slrum'", "'slurm'", "local"]),
         (["config", "mta"], ["no key 'mta'", "'meta'"]),
         (["scores", "show", "small", "--table", "fnal"], ["no table 'fnal'", "final"]),
     ],
@@ -199,6 +206,10 @@ def test_an_output_that_cannot_be_written(workplace, command, place):
     refused(gtn(*command, place.format(ending), cwd=workplace), 1, "cannot be written", place[:5], "Name a place")
 
 
+def test_a_demo_that_cannot_be_written(tmp_path):
+    refused(gtn("demo", "--root", "/dev/null/x", cwd=tmp_path), 1, "cannot be written", "--root DIRECTORY")
+
+
 def test_a_page_is_not_written_over_a_folder(workplace, tmp_path):
     refused(gtn("report", "small", "-o", tmp_path, cwd=workplace), 1, f"{tmp_path} is a folder", "Name a file")
     assert not [*tmp_path.iterdir()]
@@ -241,6 +252,28 @@ def test_stages_in_the_wrong_order(empty):
     refused(gtn("final", "small.yaml", cwd=empty), 1, "no scored architecture", "gtn search")
     refused(gtn("export", "small", "--digest", cwd=empty), 1, "no curriculum.h5")
     refused(gtn("evaluate", "smal", cwd=empty), 1, "no run 'smal'", "runs/smal")
+
+
+def test_scores_and_curricula_that_are_not_there(empty):
+    run = empty / "runs" / "fresh"
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text("run: {name: fresh}")
+    refused(gtn("scores", "show", "fresh", cwd=empty), 1, "scores.h5", "Nothing is scored yet: gtn search CONFIG")
+    refused(gtn("scores", "verify", "fresh", "fresh", cwd=empty), 1, "fresh", "gtn search CONFIG")
+    refused(gtn("scores", "show", "no.h5", cwd=empty), 1, "no file no.h5", "Look at the path")
+    refused(gtn("export", "no.h5", "--digest", cwd=empty), 1, "no file no.h5", "gtn train or gtn export")
+
+
+@pytest.mark.parametrize(
+    "command", [["search"], ["final"], ["plan", "--simulate"], ["submit", "--stage", "search", "--dry-run"]]
+)
+def test_an_environment_has_no_architectures_to_score(empty, command):
+    place = Path(__file__).parents[2] / "configs" / "rl" / "cartpole.yaml"
+    done = gtn(command[0], place, *command[1:], cwd=empty)
+    refused(done, 2, "with the section rl", "gtn train, gtn evaluate")
+    assert not (empty / "runs").exists()
+    planned = gtn("plan", place, "--no-measure", "--json", cwd=empty).json
+    assert [stage["stage"] for stage in planned["stages"]] == ["train"]
 
 
 def test_training_that_diverges(empty):

@@ -174,9 +174,9 @@ def final_truth(tables: ScoreTables, recipe: str | None) -> tuple[str, "pd.Serie
 def _too_few(path: Path, count: int, name: str, source: str) -> StorageError:
     other = " Or take the end of the learning curves as the truth: --truth certificate." if source == "final" else ""
     more = "gtn final CONFIG --top-k N" if source == "final" else "gtn search CONFIG search.certificate.fraction=1"
+    have = f"{plural(count, 'architecture')} {'has' if count == 1 else 'have'}"
     return StorageError(
-        f"{path}: {plural(count, 'architecture')} have an estimate, a learning curve on real data and a truth "
-        f"({name}); {FEWEST} are needed.",
+        f"{path}: {have} an estimate, a learning curve on real data and a truth ({name}); {FEWEST} are needed.",
         remedy=f"Train more of them: {more}.{other}",
     )
 
