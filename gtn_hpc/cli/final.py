@@ -38,12 +38,12 @@ def final(
     from gtn_hpc.final.pools import assist, ranks_of
 
     settings = load(config, [*(overrides or ()), *([f"final.top_k={top_k}"] if top_k else [])])
+    require_images(settings, "gtn final")
     ranks = ranks_of()
     if ranks is not None and ranks.rank > 0:
         run = RunDirectory(Path(settings.run.root) / settings.run.name)
         with crashes_go_to(run.path):
             return assist(settings, run)
-    require_images(settings, "gtn final")
     run = claim(settings, "final")
     with crashes_go_to(run.path):
         rows = train_winners(settings, run)
