@@ -38,6 +38,8 @@ OURS = ("lean", "traced", "compiled", "graphs", "reference")
 DEFAULT = (*RIVALS, "lean", "traced", "reference")
 """Without `compiled`, which takes half a minute an architecture, and `graphs`, which is lean without a GPU."""
 
+SPACES = ("nao_cell", "nasbench201")
+
 CHECKED_STEPS = 8
 TOLERANCE = 1e-6
 """In float64, after as many steps, validation losses in nats may differ by no more than this."""
@@ -76,8 +78,10 @@ def run(
     them is part of the time. Images are digits, enlarged. Returns the report of design.md.
 
     Raises:
-        UsageError: a path is unknown.
+        UsageError: a path or the space is unknown.
     """
+    if size.space not in SPACES:
+        raise UsageError(f"No space of cells is called '{size.space}'.", remedy=nearest(size.space, SPACES))
     for path in paths:
         if path not in (*RIVALS, *OURS):
             raise UsageError(f"No path is called '{path}'.", remedy=nearest(path, (*RIVALS, *OURS)))

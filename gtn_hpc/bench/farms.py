@@ -11,11 +11,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from gtn_hpc.core.errors import UsageError, nearest
+
 Submit = Callable[["Task"], "Future[None]"]
 
 WORKERS = 2
 LIMIT_SECONDS = 60.0
 LIMIT_BYTES = 1 << 30
+TIMED = ("sleep", "cpu")
+"""Kinds of tasks that take as long as is said."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +46,30 @@ class Doing:
 
 
 def workload(name: str) -> list[Task]:
-    """`sleep:MS`, `cpu:MS`, or `skewed`: 200 tasks of 10 ms, of which ten are 20 times longer."""
+    """`sleep:MS`, `cpu:MS`, or `skewed`: 200 tasks of 10 ms, of which ten are 20 times longer.
+
+    Raises:
+        UsageError: there is no such task.
+    """
     kind, _, milliseconds = name.partition(":")
-    if kind == "skewed":
+    if name == "skewed":
         tasks = [Task(0.2 if index < 10 else 0.01) for index in range(200)]
         random.Random(0).shuffle(tasks)
         return tasks
-    seconds = float(milliseconds) / 1e3
+    if kind not in TIMED:
+        raise UsageError(f"There is no task '{name}'.", remedy=nearest(kind, (*TIMED, "skewed")))
+    seconds = _seconds(milliseconds)
+    if seconds is None:
+        raise UsageError(f"The task '{name}' does not say how long it takes.", remedy=f"In milliseconds: {kind}:100.")
     return [Task(seconds, busy=kind == "cpu")] * max(20, round(2 / seconds))
+
+
+def _seconds(milliseconds: str) -> float | None:
+    try:
+        seconds = float(milliseconds) / 1e3
+    except ValueError:
+        return None
+    return seconds if 0 < seconds < LIMIT_SECONDS else None
 
 
 def main(arguments: Sequence[str]) -> None:

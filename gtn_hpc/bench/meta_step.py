@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gtn_hpc.bench.machine import CPU, FLOAT64, Machine
 from gtn_hpc.bench.memory import MIB, NO_ROOM, added_peak, held, peak, why
-from gtn_hpc.bench.methods import DEFAULT, ON_GPU, Method, make, why_not
+from gtn_hpc.bench.methods import DEFAULT, ON_GPU, Method, make, require_known, why_not
 from gtn_hpc.bench.workloads import WORKLOADS, Problem, Workload, draw_widths, make_problem
 from gtn_hpc.core.environment import describe
 from gtn_hpc.core.errors import UsageError, nearest
@@ -46,10 +46,12 @@ def run(
     CUDA graphs.
 
     Raises:
-        UsageError: the workload or the precision is unknown, or there is no such device.
+        UsageError: the workload, a method or the precision is unknown, or there is no such device.
     """
     if workload not in WORKLOADS:
         raise UsageError(f"No workload is called '{workload}'.", remedy=nearest(workload, WORKLOADS))
+    for method in methods:
+        require_known(method)
     machine.require()
     machine.use()
     methods = methods or (ON_GPU if machine.cuda else DEFAULT)

@@ -13,6 +13,9 @@ from gtn_hpc.inner.unrolled import Unrolled
 
 RIVALS = ("plain", "higher", "torchopt", "unrolled", "checkpoint")
 ADJOINTS = ("reverse", "traced", "kit", "compiled", "auto")
+NAMES = (*RIVALS, *(f"trajectory/{name}" for name in ADJOINTS))
+MODES = ("flat", "keep_generator", "flat+graphs", "keep_generator+graphs")
+"""Of the trajectory; rivals are flat."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,22 @@ ON_GPU = (*DEFAULT, Method("trajectory/kit", "flat+graphs"), Method("trajectory/
 """The same, and CUDA graphs."""
 
 
+def require_known(method: Method) -> None:
+    """Passes where `make` makes the method, here or on a machine that has what it needs.
+
+    Raises:
+        UsageError: there is no such name, or no such mode of it.
+    """
+    if method.name not in NAMES:
+        raise UsageError(f"No method is called '{method.name}'.", remedy=nearest(method.name, NAMES))
+    modes = ("flat",) if method.name in RIVALS else MODES
+    if method.mode not in modes:
+        raise UsageError(f"{method.name} has no mode '{method.mode}'.", remedy=nearest(method.mode, modes))
+
+
 def make(method: Method) -> Engine:
+    """Errors as in `require_known`."""
+    require_known(method)
     match method.name:
         case "plain":
             return Plain()
@@ -56,12 +74,8 @@ def make(method: Method) -> Engine:
             from gtn_hpc.inner.higher_engine import Higher
 
             return Higher()
-    family, _, adjoint_name = method.name.partition("/")
-    if family != "trajectory" or adjoint_name not in ADJOINTS:
-        valid = (*RIVALS, *(f"trajectory/{name}" for name in ADJOINTS))
-        raise UsageError(f"No method is called '{method.name}'.", remedy=nearest(method.name, valid))
     mode, _, graphs = method.mode.partition("+")
-    adjoint = make_adjoint(adjoint_name, graphs=graphs == "graphs")
+    adjoint = make_adjoint(method.name.partition("/")[2], graphs=bool(graphs))
     return Trajectory(adjoint, keep=GENERATOR if mode == "keep_generator" else NOTHING)
 
 

@@ -39,11 +39,10 @@ def run(workloads: Sequence[str] = DEFAULT, *, repeats: int = 15, seconds: float
     Raises:
         UsageError: a workload is unknown.
     """
-    rows = []
     for name in workloads:
         if name not in WORKLOADS:
             raise UsageError(f"No workload is called '{name}'.", remedy=nearest(name, WORKLOADS))
-        rows += _rows(name, repeats, seconds)
+    rows = [row for name in workloads for row in _rows(name, repeats, seconds)]
     title = " + ".join(workloads)
     return {"bench": "scaling", "workload": title, "environment": describe(), "rows": rows, "assumptions": _assumed()}
 

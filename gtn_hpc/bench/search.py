@@ -33,7 +33,13 @@ def run(
     turns in rounds, so that other work on the machine meets all of them. Ours isolates each task in a child and bounds
     its time and memory; the others do not. `no farm` is one process alone: a task of 10 ms takes a little longer than
     that whoever asks for it. Returns the report of design.md.
+
+    Raises:
+        UsageError: there is no such task.
+        ClusterError: a system did not end as it should.
     """
+    for name in tasks:
+        workload(name)
     found: dict[str, list[dict[str, list[float]]]] = {}
     skipped = {system: reason for system in SYSTEMS if (reason := why_not(system))}
     for turn in range(rounds):

@@ -21,3 +21,5 @@ def test_every_path_gives_the_plain_loops_scores() -> None:
 def test_an_unknown_path_is_refused_with_the_valid_ones() -> None:
     with pytest.raises(UsageError, match="lean"):
         evaluations.run(paths=("leen",))
+    with pytest.raises(UsageError, match=r"'conv'\.\n.*nao_cell, nasbench201"):
+        evaluations.run(evaluations.Size(space="conv"))

@@ -7,6 +7,7 @@ import pytest
 
 from gtn_hpc.bench import search, store
 from gtn_hpc.bench.farms import WORKERS, Task, workload
+from gtn_hpc.core.errors import UsageError
 
 
 def test_both_farms_over_mpi_do_every_task() -> None:
@@ -26,6 +27,24 @@ def test_an_efficiency_is_the_ideal_time_over_the_median() -> None:
 def test_ten_of_two_hundred_skewed_tasks_are_twenty_times_longer() -> None:
     tasks = workload("skewed")
     assert (len(tasks), tasks.count(Task(0.2)), tasks.count(Task(0.01))) == (200, 10, 190)
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ("speep:100", "Did you mean 'sleep'"),
+        ("skewed:3", "no task 'skewed:3'"),
+        ("sleep", "milliseconds: sleep:100"),
+        ("cpu:fast", "milliseconds: cpu:100"),
+        ("cpu:0", "milliseconds"),
+        ("sleep:nan", "milliseconds"),
+    ],
+)
+def test_a_task_that_is_not_there_is_refused_before_anything_is_measured(task: str, words: str) -> None:
+    said: list[str] = []
+    with pytest.raises(UsageError, match=words):
+        search.run(["sleep:10", task], say=said.append)
+    assert not said
 
 
 def test_stores_are_measured_with_the_rows_they_hold(tmp_path: Path) -> None:

@@ -83,6 +83,22 @@ def test_an_unknown_workload_is_an_error_with_the_valid_ones() -> None:
         meta_step.run("mnits")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("trajectory/kit:keepgenerator", "no mode 'keepgenerator'.\n.*Did you mean 'keep_generator'"),
+        ("trajectory/kit:flat+graph", "Did you mean 'flat\\+graphs'"),
+        ("higher:keep_generator", "higher has no mode"),
+        ("trajectory/kid", "Did you mean 'trajectory/kit'"),
+    ],
+)
+def test_a_misspelt_method_or_mode_is_refused_before_anything_is_measured(text: str, words: str) -> None:
+    said: list[str] = []
+    with pytest.raises(UsageError, match=words):
+        meta_step.run("overhead", (1,), [Method("plain"), parse(text)], say=said.append)
+    assert not said
+
+
 def test_a_device_or_precision_that_is_not_there_is_refused() -> None:
     with pytest.raises(UsageError, match="no precision 'float16'"):
         meta_step.run(machine=Machine("cpu", "float16"))
