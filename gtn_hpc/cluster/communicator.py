@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from gtn_hpc.core.errors import ClusterError, NonFiniteError
+from gtn_hpc.core.errors import ClusterError
 from gtn_hpc.core.records import digest
 
 Value = TypeVar("Value")
@@ -67,17 +67,6 @@ class Communicator(ABC):
         self.start_sum(raised).wait()
         return bool(raised.item())
 
-    def require_finite(self, tensors: Mapping[str, Tensor]) -> None:
-        """Passes where all values are finite on all ranks.
-
-        Raises:
-            NonFiniteError: on every rank, saying which rank has how many bad values in which tensor.
-        """
-        if self.any(not all_finite(tensors.values())):
-            told = enumerate(self.all_gather(_bad_values(tensors)))
-            where = "; ".join(f"rank {rank}: {said}" for rank, said in told if said)
-            raise NonFiniteError(f"Not a finite number in {where}.", remedy="No rank has updated anything.")
-
     def require_equal(self, tensors: Mapping[str, Tensor], when: str) -> None:
         """Passes where all ranks hold the same bits; `when` stands in the error. Costs a hash of all bytes.
 
@@ -111,11 +100,6 @@ def all_finite(tensors: Iterable[Tensor]) -> bool:
     """Whether there is no NaN and no infinity; a third of the time that `isfinite` takes for many small tensors."""
     held = [tensor for tensor in tensors if tensor.numel()]
     return not held or bool(get_total_norm(held, math.inf).isfinite())
-
-
-def _bad_values(tensors: Mapping[str, Tensor]) -> str:
-    counts = {name: int((~tensor.isfinite()).sum()) for name, tensor in tensors.items()}
-    return ", ".join(f"{name} ({count} of {tensors[name].numel()})" for name, count in counts.items() if count)
 
 
 def _bits(tensor: Tensor) -> str:

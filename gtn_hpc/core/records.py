@@ -73,17 +73,13 @@ class Architecture:
         return digest({"space": self.space, "spec": self.spec})[:16]
 
 
-STATUSES = ("ok", "nan", "diverged", "oom", "timeout", "crashed", "error")
-"""What an evaluation can end with; only `ok` carries an accuracy."""
-
-
 @dataclass(frozen=True)
 class Score:
     """One row of `/scores`: one replica of one architecture at one fidelity.
 
-    `val_accuracy` is a fraction of the validation split, `val_loss` its mean cross-entropy in nats, both NaN unless
-    `status` is `ok`; `fidelity` counts inner steps; `seconds` and `time` (Unix) are seconds; `curve` maps inner steps
-    to validation accuracy; `detail` is the end of a traceback.
+    `status` is ok, nan, diverged, oom, timeout, crashed or error. `val_accuracy` is a fraction of the validation split,
+    `val_loss` its mean cross-entropy in nats, both NaN unless `status` is ok; `fidelity` counts inner steps; `seconds`
+    and `time` (Unix) are seconds; `curve` maps inner steps to validation accuracy; `detail` is the end of a traceback.
     """
 
     key: str

@@ -22,9 +22,10 @@ class Work(Protocol[Task_in, Result_out]):
 
 
 class Pool(ABC, Generic[Task, Result]):
-    """A `concurrent.futures.Executor` whose workers all do one `Work`, opened when the pool is entered.
+    """Workers that all do one `Work`, which each opens when the pool is entered; tasks are given, futures come back.
 
-    `workers` tasks run at the same time. A task that fails raises from its future; the pool goes on.
+    `workers` tasks run at the same time. A task that fails raises from its future; the pool goes on. No Executor: that
+    takes any function each time, and this one function whose data are loaded once.
     """
 
     workers: int

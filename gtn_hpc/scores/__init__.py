@@ -6,7 +6,7 @@ compare and join; `fsck` and `compact` look after the journals.
 
 from gtn_hpc.scores.comparing import Difference, digest, merge, verify
 from gtn_hpc.scores.folding import Conflict, FoldReport, Throttle, fold
-from gtn_hpc.scores.journal import Journal, ManagerJournal
+from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.keys import init_key, key
 from gtn_hpc.scores.lines import Damage
 from gtn_hpc.scores.maintenance import Check, Compaction, compact, fsck
@@ -28,7 +28,6 @@ __all__ = [
     "Journal",
     "JournalReader",
     "Journals",
-    "ManagerJournal",
     "ScoreTables",
     "Tell",
     "Throttle",

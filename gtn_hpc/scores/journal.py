@@ -14,21 +14,22 @@ from types import TracebackType
 from typing import Self
 
 from gtn_hpc.core.atomic import fsync_directory
+from gtn_hpc.core.environment import restarts
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.scores.lines import encode
-from gtn_hpc.scores.rows import Ask, Row, Tell, to_plain
+from gtn_hpc.scores.rows import Row, to_plain
 
 
 class Journal:
-    """The journal of one process: `<directory>/<job>.<restart>.<random>.r<rank>.jsonl`.
+    """The journal of one process: `<directory>/<job>.<restart>.<random>.r<rank>.jsonl`; `restart` is Slurm's count.
 
     May be used from several threads. Cost of `append`: one write and one fsync, however many rows.
     """
 
-    def __init__(self, directory: Path, job: str = "local", rank: int = 0, restart: int = 0) -> None:
+    def __init__(self, directory: Path, job: str = "local", rank: int = 0, restart: int | None = None) -> None:
         self._lock = threading.Lock()
         self._end = 0
-        self.path = new_path(directory, job, rank, restart)
+        self.path = new_path(directory, job, rank, restarts() if restart is None else restart)
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self._descriptor = _create(self.path)
@@ -61,30 +62,6 @@ class Journal:
 
     def close(self) -> None:
         os.close(self._descriptor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class ManagerJournal:
-    """The journal of one who asks an algorithm and tells it; a resumed algorithm replays it in order."""
-
-    def __init__(self, directory: Path, job: str = "local", rank: int = 0, restart: int = 0) -> None:
-        self._journal = Journal(directory, job, rank, restart)
-
-    def ask(self, *asks: Ask) -> None:
-        self._journal.append(asks)
-
-    def tell(self, *tells: Tell) -> None:
-        self._journal.append(tells)
-
-    def close(self) -> None:
-        self._journal.close()
 
     def __enter__(self) -> Self:
         return self

@@ -81,13 +81,6 @@ def test_flags_and_weights_reach_everybody(outcome):
     assert all(row["broadcast"] == [[[float(last)] * 3] * 2, [[last, 2 + last], [1 + last, 3 + last]]] for row in ranks)
 
 
-def test_a_number_that_is_not_finite_is_refused_by_everybody_alike(outcome):
-    _, ranks = outcome
-    assert {row["refused"] for row in ranks} == {
-        f"Not a finite number in rank {len(ranks) - 1}: x (1 of 2).\n  No rank has updated anything."
-    }
-
-
 def by_hand(what, directory, world, timeout):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

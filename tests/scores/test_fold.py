@@ -8,7 +8,7 @@ from score_rows import failed, one_of_each, score
 
 from gtn_hpc import scores
 from gtn_hpc.core.rundir import RunDirectory
-from gtn_hpc.scores import Ask, Journal, ManagerJournal, Tell, Throttle, fold
+from gtn_hpc.scores import Ask, Journal, Tell, Throttle, fold
 from gtn_hpc.scores.folding import gather, locked
 from gtn_hpc.scores.journal import new_path
 from gtn_hpc.scores.lines import encode
@@ -51,11 +51,12 @@ def test_every_kind_goes_to_its_table(run):
 
 
 def test_scores_learn_their_history_from_the_manager(run):
-    with ManagerJournal(run.journal) as manager:
-        manager.ask(Ask(3, "arch-k1", 8, parent="arch-k0"), Ask(9, "arch-k1", 8), Ask(4, "arch-k2", 16))
+    with Journal(run.journal) as manager:
+        asks = [Ask(3, "arch-k1", 8, parent="arch-k0"), Ask(9, "arch-k1", 8), Ask(4, "arch-k2", 16)]
+        manager.append(asks)
         append(run, score("k1"), score("k2"), score("k3", ask=5, parent="own"))
         fold(run)
-        manager.tell(Tell(1, 3, "arch-k1", 8, 0.5))
+        manager.append([Tell(1, 3, "arch-k1", 8, 0.5)])
     fold(run)
     found = table(run).set_index("key")[["ask", "parent", "tell"]].to_dict("index")
     assert found["k1"] == {"ask": 3, "parent": "arch-k0", "tell": 1}

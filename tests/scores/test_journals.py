@@ -17,7 +17,6 @@ from gtn_hpc.scores import (
     Ask,
     Journal,
     JournalReader,
-    ManagerJournal,
     Tell,
     init_key,
     key,
@@ -72,13 +71,21 @@ def test_names_tell_job_restart_and_rank_and_never_repeat(tmp_path):
         journal.close()
 
 
+def test_the_restart_in_a_name_is_the_one_that_slurm_counts(tmp_path, monkeypatch):
+    with Journal(tmp_path, "12") as first:
+        assert first.path.name.startswith("12.0.")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "3")
+    with Journal(tmp_path, "12") as again:
+        assert again.path.name.startswith("12.3.")
+
+
 def test_asks_and_tells_come_back_in_order(tmp_path):
-    with ManagerJournal(tmp_path, "7") as first:
-        first.ask(Ask(0, "a", 8), Ask(1, "b", 8, parent="a"))
-        first.tell(Tell(0, 1, "b", 8, 0.5))
-    with ManagerJournal(tmp_path, "7", restart=1) as second:
-        second.tell(Tell(1, 0, "a", 8, math.nan, status="nan"))
-        second.ask(Ask(2, "c", 8))
+    with Journal(tmp_path, "7") as first:
+        first.append([Ask(0, "a", 8), Ask(1, "b", 8, parent="a")])
+        first.append([Tell(0, 1, "b", 8, 0.5)])
+    with Journal(tmp_path, "7", restart=1) as second:
+        second.append([Tell(1, 0, "a", 8, math.nan, status="nan")])
+        second.append([Ask(2, "c", 8)])
     found = read_journals(tmp_path)
     assert [(ask.order, ask.arch, ask.parent) for ask in found.asks] == [(0, "a", ""), (1, "b", "a"), (2, "c", "")]
     assert [(tell.order, tell.ask, tell.status) for tell in found.tells] == [(0, 1, "ok"), (1, 0, "nan")]
