@@ -17,7 +17,7 @@ from gtn_hpc.inner.build import make_engine
 from gtn_hpc.inner.engine import Engine, Episode, MetaGradient, Task
 from gtn_hpc.inner.finite import central_difference
 from gtn_hpc.inner.higher_engine import Higher
-from gtn_hpc.inner.keeping import GENERATOR
+from gtn_hpc.inner.keeping import EVERYTHING, GENERATOR
 from gtn_hpc.inner.optimisers import Tensors
 from gtn_hpc.inner.showing import show
 from gtn_hpc.inner.trajectory import Trajectory
@@ -61,8 +61,8 @@ def check_gradients(config: Config, *, replay: Path | None = None, steps: int = 
     """A row for every way and part, in float64 on a CPU; and the rounding of the run's own precision and engine.
 
     Checked is replica 0 of meta-iteration 0 over the last `steps` inner steps, or with `replay` the first replica of
-    a refused meta-iteration, with the teacher of that moment and all its steps. Costs some ten meta-gradients and 16
-    trainings a part.
+    a refused meta-iteration, with the teacher of that moment and all its steps. Costs some dozen meta-gradients and 16
+    trainings a part. The adjoint `compiled` is left out: it is the traced one after half a minute of compiling.
 
     Raises:
         CheckpointError: `replay` is no directory of a refused meta-iteration.
@@ -80,10 +80,13 @@ def check_gradients(config: Config, *, replay: Path | None = None, steps: int = 
 
 WAYS: dict[str, Callable[[], Engine]] = {
     "higher": Higher,
+    "trajectory/auto": lambda: Trajectory(make_adjoint("auto")),
     "trajectory/reverse": lambda: Trajectory(make_adjoint("reverse")),
+    "trajectory/reverse, tapes kept": lambda: Trajectory(make_adjoint("reverse"), keep=EVERYTHING),
     "trajectory/traced": lambda: Trajectory(make_adjoint("traced")),
     "trajectory/kit": lambda: Trajectory(make_adjoint("kit")),
     "trajectory/kit, generator kept": lambda: Trajectory(make_adjoint("kit"), keep=GENERATOR),
+    "trajectory/kit, states on the host": lambda: Trajectory(make_adjoint("kit"), offload="host"),
     "trajectory/kit, recomputed": lambda: Trajectory(make_adjoint("kit"), offload="recompute"),
 }
 
