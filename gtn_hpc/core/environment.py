@@ -82,8 +82,8 @@ def gpus_of_job() -> int:
 
 
 def job() -> str:
-    """The scheduler's name of this job, `local` outside one."""
-    return os.environ.get("SLURM_JOB_ID", "local")
+    """The name of this job by Slurm, or by submitit on this machine; `local` outside one."""
+    return os.environ.get("SLURM_JOB_ID") or os.environ.get("SUBMITIT_LOCAL_JOB_ID", "local")
 
 
 def restarts() -> int:

@@ -53,6 +53,9 @@ def test_jobs_that_write_state_at_once_lose_nothing(run):
 def test_a_wish_names_its_job(run, monkeypatch):
     run.update_state("train", wants_requeue=True)
     assert run.read_state()["job"] == "local"
+    monkeypatch.setenv("SUBMITIT_LOCAL_JOB_ID", "7")
+    run.update_state("train")
+    assert run.read_state()["job"] == "7"
     monkeypatch.setenv("SLURM_JOB_ID", "41")
     run.update_state("train")
     assert run.read_state()["job"] == "41"
