@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gtn_hpc.cli import console
+from gtn_hpc.meta.events import sd
 
 if TYPE_CHECKING:
     from gtn_hpc.meta.evaluation import Evaluation
@@ -51,9 +52,8 @@ def _return(each: Any) -> dict[str, Any]:
     """Of the mean returns of policies [P]."""
     from gtn_hpc.stats import mean
 
-    sd = float(np.std(each, ddof=1)) if len(each) > 1 else float("nan")
     estimate = mean(each, method="percentile", rng=np.random.default_rng(0))
-    return asdict(estimate) | {"sd": sd, "lowest": float(each.min()), "each": each.tolist()}
+    return asdict(estimate) | {"sd": sd(each), "lowest": float(each.min()), "each": each.tolist()}
 
 
 def _show_returns(found: dict[str, Any], of_family: str) -> None:
@@ -69,8 +69,9 @@ def _show_returns(found: dict[str, Any], of_family: str) -> None:
 
 
 def _return_numbers(side: dict[str, Any]) -> tuple[str, str, str, str]:
-    between = f"{side['low']:.1f} to {side['high']:.1f}"
-    return f"{side['value']:.1f}", f"{side['sd']:.1f}", f"{side['lowest']:.1f}", between
+    between = "" if np.isnan(side["low"]) else f"{side['low']:.1f} to {side['high']:.1f}"
+    spread = "" if np.isnan(side["sd"]) else f"{side['sd']:.1f}"
+    return f"{side['value']:.1f}", spread, f"{side['lowest']:.1f}", between
 
 
 def _accuracies(evaluation: "Evaluation") -> dict[str, Any]:
@@ -106,8 +107,7 @@ def _side(accuracies: Any) -> dict[str, Any]:
     from gtn_hpc.stats import mean
 
     last = accuracies[:, -1]
-    sd = float(np.std(last, ddof=1)) if len(last) > 1 else float("nan")
-    return asdict(mean(last)) | {"sd": sd, "after_step": accuracies.mean(axis=0).tolist()}
+    return asdict(mean(last)) | {"sd": sd(last), "after_step": accuracies.mean(axis=0).tolist()}
 
 
 def _show_accuracies(found: dict[str, Any], of_family: str) -> None:
@@ -159,7 +159,7 @@ def _steps(equal: dict[str, Any], tried: list[int]) -> str:
 
 
 def _numbers(side: dict[str, Any]) -> tuple[str, str, str]:
-    spread = f"{100 * side['sd']:.2f}" if "sd" in side else ""
+    spread = "" if np.isnan(side.get("sd", np.nan)) else f"{100 * side['sd']:.2f}"
     return f"{100 * side['value']:.2f}", spread, interval(side["low"], side["high"])
 
 

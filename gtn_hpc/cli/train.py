@@ -1,5 +1,6 @@
 """`gtn train`."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +50,10 @@ def teach(settings: "Config") -> "Taught":
         return run_training(settings, connection, [watching(meter)])
 
 
+def _spread(sd: float) -> str:
+    return "" if math.isnan(sd) else f" (sd {sd:.1f})"
+
+
 def watching(meter: Meter) -> "Callable[[Event], None]":
     """An observer of meta-training that moves the meter."""
     from gtn_hpc.meta.events import Evaluated, Iterated, Judging, Noted, Played, Refused, Resumed, WentBack
@@ -58,11 +63,13 @@ def watching(meter: Meter) -> "Callable[[Event], None]":
             case Iterated():
                 meter.reach(event.iteration + 1, f"loss {event.loss:.3f}")
             case Evaluated():
-                found = f"{100 * event.accuracy:.1f} % (sd {100 * event.sd:.1f})"
-                meter.note(f"after {event.iteration}: {event.learners} fresh learners reach {found}")
+                found = f"{100 * event.accuracy:.1f} %{_spread(100 * event.sd)}"
+                who = "1 fresh learner reaches" if event.learners == 1 else f"{event.learners} fresh learners reach"
+                meter.note(f"after {event.iteration}: {who} {found}")
             case Played():
-                found = f"{event.mean_return:.1f} (sd {event.sd:.1f})"
-                meter.note(f"after {event.iteration}: {event.policies} fresh policies reach a return of {found}")
+                found = f"{event.mean_return:.1f}{_spread(event.sd)}"
+                who = "1 fresh policy reaches" if event.policies == 1 else f"{event.policies} fresh policies reach"
+                meter.note(f"after {event.iteration}: {who} a return of {found}")
             case Refused():
                 where = ", ".join(f"{one.replica} of rank {one.rank}" for one in event.replicas) or "the sum of all"
                 meter.note(

@@ -21,6 +21,11 @@ Flags = NDArray[np.bool_]
 Policy = Callable[[Array], NDArray[np.int64]]
 """Observations [N, S] to actions [N]."""
 
+NEEDED = (
+    "Needed: a vector of numbers, actions to choose from, a reset in the step after an end, as those of CartPole-v1."
+)
+MISSING = "Install what that names, or take another environment: rl.environment=CartPole-v1."
+
 
 @dataclass(frozen=True, eq=False)
 class Rollout:
@@ -104,9 +109,11 @@ def _made(name: str, copies: int, limit: int | None) -> Any:
             f"rl.environment: gymnasium knows no '{name}'.", remedy=nearest(name, gymnasium.registry)
         ) from error
     except (gymnasium.error.Error, TypeError) as error:
-        raise ConfigError(f"rl.environment: gymnasium cannot make {name}: {error}") from error
+        raise ConfigError(f"rl.environment: gymnasium cannot make {name}: {error}", remedy=MISSING) from error
     if env.metadata.get("autoreset_mode") is not AutoresetMode.NEXT_STEP:
-        raise ConfigError(f"rl.environment: {name} does not reset a copy in the step after an episode's end.")
+        raise ConfigError(
+            f"rl.environment: {name} does not reset a copy in the step after an episode's end.", remedy=NEEDED
+        )
     return env
 
 
@@ -115,6 +122,6 @@ def _sizes(env: Any, name: str) -> tuple[int, int]:
     if not (isinstance(seen, Box) and len(seen.shape) == 1 and isinstance(acts, Discrete) and acts.start == 0):
         raise ConfigError(
             f"rl.environment: {name} has observations {seen} and actions {acts}.",
-            remedy="Needed are a vector of numbers and actions to choose from, as those of CartPole-v1.",
+            remedy=NEEDED,
         )
     return int(seen.shape[0]), int(acts.n)

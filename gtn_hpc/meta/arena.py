@@ -21,7 +21,7 @@ from gtn_hpc.inner.engine import Task
 from gtn_hpc.inner.optimisers import Tensors
 from gtn_hpc.inner.step import LearnerState
 from gtn_hpc.meta.actor_critic import Criticised, criticise
-from gtn_hpc.meta.events import Played
+from gtn_hpc.meta.events import Played, sd
 from gtn_hpc.meta.examination import Examination
 from gtn_hpc.meta.policy import Player, Units
 from gtn_hpc.meta.pupil import Tell, nobody
@@ -74,7 +74,7 @@ class Arena(Room[Returns]):
 
     def progress(self, frozen: Frozen, done: int) -> Played:
         found = self.examination.returns(frozen, self.config.evaluate.during)[:, -1].mean(axis=1)
-        return Played(done, float(found.mean()), float(np.std(found, ddof=1)), len(found))
+        return Played(done, float(found.mean()), sd(found), len(found))
 
     def evaluate(self, frozen: Frozen, tell: Tell = nobody) -> Returns:
         return self.examination.arms(frozen, self._untrained(frozen), self.config.evaluate.learners, tell)

@@ -15,7 +15,7 @@ from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import ImageSet, Splits, load
 from gtn_hpc.inner.engine import Task
 from gtn_hpc.meta.evaluation import Evaluation, evaluate_teacher, final_accuracies
-from gtn_hpc.meta.events import Evaluated
+from gtn_hpc.meta.events import Evaluated, sd
 from gtn_hpc.meta.export import export, read_evaluation
 from gtn_hpc.meta.pupil import Tell, nobody
 from gtn_hpc.meta.replica import judged_after, stream
@@ -57,7 +57,7 @@ class Classroom(Room[Evaluation]):
 
     def progress(self, frozen: Frozen, done: int) -> Evaluated:
         found = final_accuracies(self.config, frozen, self.splits, learners=self.config.evaluate.during)
-        return Evaluated(done, float(np.mean(found)), float(np.std(found, ddof=1)), len(found))
+        return Evaluated(done, float(np.mean(found)), sd(found), len(found))
 
     def evaluate(self, frozen: Frozen, tell: Tell = nobody) -> Evaluation:
         section = self.config.evaluate

@@ -1,8 +1,16 @@
 """What the outer loop tells those who watch it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def sd(values: Sequence[float] | NDArray[np.floating]) -> float:
+    """Standard deviation of the population that `values` are drawn from; NaN of one value, which has none."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ class WentBack:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Mean and standard deviation of the validation accuracy of fresh learners after the whole curriculum."""
+    """Mean and standard deviation (NaN of one learner) of the validation accuracy after the whole curriculum."""
 
     iteration: int
     accuracy: float

@@ -80,6 +80,7 @@ def reencode(taught: CurriculumFile, path: Path, dtype: str, device: torch.devic
     The real-data control does not depend on the images: with one pass it is taken over, with more there is none.
     """
     config = config_of(taught)
+    torch.set_num_threads(config.run.threads)
     if config.rl is not None:
         from gtn_hpc.meta.judge_policies import reencode_policies
 

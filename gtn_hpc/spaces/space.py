@@ -75,9 +75,15 @@ class Space(ABC):
     def validate(self, arch: Architecture) -> None:
         """Refuses what is not of this space, saying what is wrong, where, and what may stand there."""
         if arch.space != self.name:
-            raise ArchitectureError(f"an architecture of space '{arch.space}' in space '{self.name}'")
+            raise ArchitectureError(
+                f"an architecture of space '{arch.space}' in space '{self.name}'",
+                remedy=f"Name one of space '{self.name}', or the other space: search.space.name={arch.space}.",
+            )
         if not isinstance(arch.spec, Mapping):
-            raise ArchitectureError(f"{self.name}: the specification is {arch.spec!r}, not a mapping")
+            raise ArchitectureError(
+                f"{self.name}: the specification is {arch.spec!r}, not a mapping",
+                remedy="Name its keys and values; gtn scores show RUN --table architectures --json lists some.",
+            )
         self._validate_spec(arch.spec)
 
     def plan(self, arch: Architecture, *, auxiliary: bool = False) -> Plan:

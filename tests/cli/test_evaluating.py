@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import torch
 from gtn_process import gtn
+
+from gtn_hpc.curriculum.file import read
+from gtn_hpc.meta.judge import config_of, reencode
 
 JUDGES = """
 run: {name: judges}
@@ -26,6 +30,29 @@ def test_evaluate_agrees_with_train_and_knows_the_test_split(workplace):
         "evaluate", "runs/small", "--split", "test", "--learners", "2", "--no-real-data", "--json", cwd=workplace
     ).json["evaluation"]
     assert (test["split"], test["learners"], "real_data" in test) == ("test", 2, False)
+
+
+def test_one_learner_has_no_spread(empty):
+    done = gtn("train", "small.yaml", "evaluate.during=1", "evaluate.every=2", "evaluate.learners=1", cwd=empty)
+    assert done.code == 0, done.err
+    assert "1 fresh learner reaches" in done.err
+    told = (done.out + done.err).lower()
+    assert "nan" not in told
+    assert "warning" not in told
+    assert "(sd" not in told
+    events = (empty / "runs" / "small" / "events" / "train.jsonl").read_text()
+    assert '"sd": null' in events
+
+
+def test_what_is_written_anew_is_judged_with_the_threads_of_its_configuration(workplace, tmp_path):
+    given = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        taught = read(workplace / "runs" / "small" / "curriculum.h5")
+        reencode(taught, tmp_path / "half.h5", "float16", torch.device("cpu"))
+        assert torch.get_num_threads() == config_of(taught).run.threads == 1
+    finally:
+        torch.set_num_threads(given)
 
 
 def test_evaluate_by_other_families(workplace, tmp_path):

@@ -103,3 +103,35 @@ def test_what_cannot_be_played_is_refused(name, said):
     with pytest.raises(ConfigError, match=r"rl\.environment") as error:
         Environment(name, 2)
     assert said in str(error.value)
+
+
+class Unable(gymnasium.Env):
+    """Cannot be made where something is not installed."""
+
+    def __init__(self, **_):
+        raise gymnasium.error.DependencyNotInstalled("box2d is not installed")
+
+
+class Resetting(gymnasium.vector.SyncVectorEnv):
+    """Resets in the step of an episode's end."""
+
+    def __init__(self, num_envs=1, **_):
+        copies = [lambda: gymnasium.make("CartPole-v1")] * num_envs
+        super().__init__(copies, autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP)
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        ({"entry_point": Unable}, ["cannot make", "box2d", "Install what that names"]),
+        ({"vector_entry_point": Resetting}, ["does not reset", "as those of CartPole-v1"]),
+    ],
+)
+def test_what_does_not_fit_says_what_would(points, said):
+    gymnasium.register("Odd-v0", **points)
+    try:
+        with pytest.raises(ConfigError, match=r"rl\.environment") as error:
+            Environment("Odd-v0", 2)
+    finally:
+        del gymnasium.registry["Odd-v0"]
+    assert all(word in str(error.value) for word in said)

@@ -139,7 +139,7 @@ conv3 = {"op": "conv3", "width": 8, "stride": 1, "norm": True}
         ("conv", {"widths": [32, 64, True]}, "64 to 255"),
         ("conv", {"widths": [32, 64, 256]}, r"widths\[2\] = 256"),
         ("conv", {"width": [32, 64, 64]}, "exactly: widths"),
-        ("conv", [32], "not a mapping"),
+        ("conv", [32], r"not a mapping\n.*architectures --json"),
         ("chain", {"layers": [], "head": "average"}, "1 to 6"),
         ("chain", {"layers": [conv3], "head": "max"}, "Valid: average, flatten"),
         ("chain", {"layers": [conv3, {**conv3, "op": "conv7"}], "head": "average"}, r"layers\[1\].op.*conv7"),
@@ -168,7 +168,7 @@ def test_what_is_not_valid_is_refused_with_the_place_and_the_valid_values(name, 
 
 
 def test_architectures_of_another_space_and_impossible_sections_are_refused():
-    with pytest.raises(ArchitectureError, match="'chain' in space 'conv'"):
+    with pytest.raises(ArchitectureError, match=r"'chain' in space 'conv'\n.*search\.space\.name=chain"):
         SPACES[0].validate(SPACES[1].sample(np.random.default_rng(0)))
     with pytest.raises(DataError, match="8x8"):
         make_space(ConvSpace(), ImageShape(1, 8, 7), 10)
