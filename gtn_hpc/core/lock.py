@@ -14,6 +14,9 @@ from gtn_hpc.core.errors import RunError
 LOOK = 0.2
 """Seconds between two looks whether the other has ended."""
 
+PATIENCE = 10.0
+"""Seconds that the ranks of a launcher which was killed may take to notice it, before a new start is refused."""
+
 
 @contextmanager
 def sole(path: Path, doing: str, *, patience: float = 0.0, required: bool = True) -> Iterator[None]:

@@ -1,7 +1,6 @@
 """A winner from its first epoch to its one look at the test split, resumable at every checkpoint."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,11 +8,11 @@ from typing import Any
 
 from gtn_hpc.checkpoint import latest, save
 from gtn_hpc.config import Config
-from gtn_hpc.core.errors import NonFiniteError, Requeue
+from gtn_hpc.core.errors import NonFiniteError
 from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.data import Splits
 from gtn_hpc.final.trainer import Trainer, Training
-from gtn_hpc.final.winner import Winner, key_of, recipe_of, space_of
+from gtn_hpc.final.winner import Progress, Winner, key_of, recipe_of, space_of
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.networks import Network, build_network
 from gtn_hpc.models.norm import RUNNING, use_running_statistics
@@ -22,29 +21,30 @@ from gtn_hpc.scores.rows import FinalRow
 from gtn_hpc.spaces import Space, make_space
 from gtn_hpc.training.memory import peak_memory
 
-Report = Callable[[Winner, int, float], None]
-"""Called with the winner, the epochs done and the validation accuracy after the last."""
+STRETCH = 30.0
+"""Seconds of a training after which whoever asked for it hears of it again, and may want it to stop."""
 
 
 @dataclass(frozen=True, eq=False)
 class Finisher:
-    """Trains winners one after another on images that are loaded already.
+    """Trains winners on images that are loaded already, each in stretches.
 
-    `stop` is asked after every epoch: when it says so, a checkpoint is written and `Requeue` raised.
+    A stretch ends at a checkpoint: after every `final.checkpoint_every` epochs, and after an epoch that ends more than
+    `longest` seconds from its beginning.
     """
 
     config: Config
     splits: Splits
     checkpoints: Path
-    stop: Callable[[], object] = lambda: False
-    report: Report = lambda *_: None
+    longest: float = STRETCH
 
     @cached_property
     def space(self) -> Space:
         return make_space(space_of(self.config), self.splits.shape, self.splits.classes)
 
-    def finish(self, winner: Winner) -> FinalRow:
-        """Trains `winner` (going on from its newest checkpoint) and judges its best epoch on the test split, once.
+    def train(self, winner: Winner) -> FinalRow | Progress:
+        """One more stretch from the newest checkpoint of `winner`; after the last epoch the best one is judged on the
+        test split, once.
 
         A training that diverges is a row with status `nan`.
         """
@@ -54,18 +54,30 @@ class Finisher:
         clock = _Clock(started, before=self._resume(training, key))
         with peak_memory(self.splits.train.images.device) as peak:
             try:
-                found = self._train_and_judge(winner, training, key, clock)
+                self._stretch(training, key, clock)
+                if training.epoch < self.config.final.epochs:
+                    return Progress(training.epoch, training.curve[-1])
+                found = self._judge(training, key)
             except NonFiniteError as error:
                 found = {"status": "nan", "detail": error.what}
         return self._row(winner, training, key, found | {"seconds": clock.seconds, "peak_bytes": peak.bytes})
 
-    def _train_and_judge(self, winner: Winner, training: Training, key: str, clock: "_Clock") -> dict[str, Any]:
-        trainer = self._trainer(key)
-        trainer.run(
-            training, self.splits.train, self.splits.validation, lambda t: self._after_epoch(winner, t, key, clock)
-        )
+    def _stretch(self, training: Training, key: str, clock: "_Clock") -> None:
+        splits, every = self.splits, self.config.final.checkpoint_every
+
+        def ended(after: Training) -> bool:
+            if after.epoch % every and clock.here < self.longest:
+                return False
+            meta = {"curve": after.curve, "best_epoch": after.best_epoch, "seconds": clock.seconds}
+            save(self.checkpoints / key, after.epoch, after.tensors(), meta, keep=2)
+            return True
+
+        self._trainer(key).run(training, splits.train, splits.validation, ended)
+
+    def _judge(self, training: Training, key: str) -> dict[str, Any]:
         training.network.load_state_dict(training.best)
-        chosen, test = (trainer.judge(training.network, s) for s in (self.splits.validation, self.splits.test))
+        splits, trainer = (self.splits.validation, self.splits.test), self._trainer(key)
+        chosen, test = (trainer.judge(training.network, images) for images in splits)
         return {
             "status": "ok",
             "val_accuracy": chosen.accuracy,
@@ -74,17 +86,8 @@ class Finisher:
             "test_loss": test.loss,
         }
 
-    def _after_epoch(self, winner: Winner, training: Training, key: str, clock: "_Clock") -> None:
-        self.report(winner, training.epoch, training.curve[-1])
-        stopping = bool(self.stop())
-        if stopping or training.epoch % self.config.final.checkpoint_every == 0:
-            meta = {"curve": training.curve, "best_epoch": training.best_epoch, "seconds": clock.seconds}
-            save(self.checkpoints / key, training.epoch, training.tensors(), meta, keep=2)
-        if stopping and training.epoch < self.config.final.epochs:
-            raise Requeue(f"Stopped after epoch {training.epoch} of architecture {winner.arch.digest}.")
-
     def _resume(self, training: Training, key: str) -> float:
-        """Seconds spent before this start."""
+        """Seconds of the stretches before."""
         loaded = latest(self.checkpoints / key)
         if loaded is None:
             return 0.0
@@ -134,11 +137,15 @@ class Finisher:
 
 @dataclass(frozen=True)
 class _Clock:
-    """Seconds of training over all starts of a run."""
+    """Seconds of a training: of this stretch, and of all."""
 
     started: float
     before: float
 
     @property
+    def here(self) -> float:
+        return time.perf_counter() - self.started
+
+    @property
     def seconds(self) -> float:
-        return self.before + time.perf_counter() - self.started
+        return self.before + self.here

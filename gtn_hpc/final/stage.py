@@ -1,15 +1,18 @@
 """The final stage: the best architectures of a search are trained on real data and tested once."""
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 
 from gtn_hpc.config import Config
-from gtn_hpc.core import environment
-from gtn_hpc.core.errors import RunError
+from gtn_hpc.core.errors import Requeue, RunError
+from gtn_hpc.core.lock import PATIENCE, sole
 from gtn_hpc.core.rundir import RunDirectory
-from gtn_hpc.farm import InProcess, results
+from gtn_hpc.farm import Pool
+from gtn_hpc.final.pools import open_pool, ranks_of
 from gtn_hpc.final.winner import Winner, key_of
-from gtn_hpc.final.work import Finishing
+from gtn_hpc.final.work import Found
 from gtn_hpc.scores.folding import fold
 from gtn_hpc.scores.replay import Journals, read_journals
 from gtn_hpc.scores.rows import FinalRow
@@ -18,11 +21,13 @@ from gtn_hpc.training.estimates import architectures_of, estimates, ranked
 
 @dataclass(frozen=True)
 class Watch:
-    """What is told while winners are trained: each epoch (winner, epochs done, validation accuracy), each row.
+    """Called with the number of winners that earlier starts trained, each stretch of a training (winner, epochs done,
+    validation accuracy), and each row; nothing by default.
 
-    `stop` is asked after every epoch; then a checkpoint is written and `Requeue` raised.
+    `stop` is asked before every stretch.
     """
 
+    begun: Callable[[int], None] = lambda _: None
     epoch: Callable[[Winner, int, float], None] = lambda *_: None
     row: Callable[[FinalRow], None] = lambda _: None
     stop: Callable[[], object] = lambda: False
@@ -31,28 +36,56 @@ class Watch:
 def run_final(config: Config, run: RunDirectory, watch: Watch = Watch()) -> list[FinalRow]:
     """Rows of the `final.top_k` best architectures of `run`, in the order of their estimates.
 
-    What was trained before is not trained again; a training that was cut off goes on from its checkpoint.
+    What was trained before is not trained again; a training that was cut off goes on from its checkpoint. Several are
+    trained at a time, by `search.workers` or by the other ranks of mpiexec; how many changes no result.
 
     Raises:
-        RunError: the run has no scored architectures.
+        RunError: the run has no scored architectures, or another process trains its winners.
         ConfigError: the recipe asks for what networks of the space do not have.
-        Requeue: `watch.stop` said so.
+        Requeue: `watch.stop` said so; what was trained is saved.
     """
-    before = read_journals(run.journal)
-    rows = {row.key: row for row in before.finals}
-    winners = top(before, config.final.top_k, run)
-    missing = [winner for winner in winners if key_of(config, winner.arch) not in rows]
-    job = environment.describe()["slurm"].get("SLURM_JOB_ID", "local")
-    work = Finishing(config, run.path / "final", run.journal, f"{job}-final", watch.epoch, watch.stop)
-    try:
-        if missing:
-            with InProcess(work) as pool:
-                for row in results(pool, missing):
-                    rows[row.key] = row
-                    watch.row(row)
-    finally:
-        fold(run)
-    return [rows[key_of(config, winner.arch)] for winner in winners]
+    with sole(run.path / "final.lock", f"training winners in {run.path}", patience=PATIENCE):
+        before = read_journals(run.journal)
+        rows = {row.key: row for row in before.finals}
+        winners = {key_of(config, winner.arch): winner for winner in top(before, config.final.top_k, run)}
+        missing = {key: winner for key, winner in winners.items() if key not in rows}
+        watch.begun(len(winners) - len(missing))
+        try:
+            if missing or ranks_of() is not None:  # the other ranks wait for a pool
+                with open_pool(config, run, len(missing)) as pool:
+                    rows.update((row.key, row) for row in _train(pool, missing, watch))
+        finally:
+            fold(run)
+    return [rows[key] for key in winners]
+
+
+def _train(pool: Pool[Winner, Found], winners: Mapping[str, Winner], watch: Watch) -> Iterator[FinalRow]:
+    """Their rows as they come; a winner that is begun is gone on with before the next one is begun.
+
+    Raises:
+        Requeue: `watch.stop` said so before the last row.
+    """
+    waiting, running, done = deque(winners.values()), dict[Future[Found], Winner](), 0
+    while waiting or running:
+        while waiting and len(running) < pool.workers and not watch.stop():
+            winner = waiting.popleft()
+            running[pool.submit(winner)] = winner
+        if not running:
+            raise Requeue(
+                f"Stopped with {done} of {len(winners)} winners trained.",
+                remedy="Start it again: it goes on where it was.",
+            )
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            winner, found = running.pop(future), future.result()
+            if isinstance(found, FinalRow):
+                done += 1
+                if found.epochs:
+                    watch.epoch(winner, found.epochs, found.curve[found.epochs])
+                watch.row(found)
+                yield found
+            else:
+                watch.epoch(winner, found.epochs, found.accuracy)
+                waiting.appendleft(winner)
 
 
 def top(journals: Journals, count: int, run: RunDirectory) -> Sequence[Winner]:

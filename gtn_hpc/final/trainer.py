@@ -68,9 +68,11 @@ class Trainer:
         return Training(network, optimiser)
 
     def run(
-        self, training: Training, images: ImageSet, validation: ImageSet, after_epoch: Callable[[Training], None]
+        self, training: Training, images: ImageSet, validation: ImageSet, after_epoch: Callable[[Training], object]
     ) -> None:
-        """Goes on from where `training` stands to the last epoch; cut in pieces it gives the same bits.
+        """Goes on from where `training` stands to the last epoch, or to the first after which `after_epoch` says so.
+
+        Cut in pieces it gives the same bits.
 
         Raises:
             NonFiniteError: the loss on validation is not finite.
@@ -82,7 +84,8 @@ class Trainer:
                 training.best_epoch = training.epoch + 1
                 training.best = {k: v.detach().clone() for k, v in training.network.state_dict().items()}
             training.curve.append(accuracy)
-            after_epoch(training)
+            if after_epoch(training):
+                return
 
     def judge(self, network: Network, images: ImageSet) -> Measurement:
         """Accuracy and loss of the network as it stands."""

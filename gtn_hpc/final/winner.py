@@ -17,6 +17,14 @@ class Winner:
     estimate: float
 
 
+@dataclass(frozen=True)
+class Progress:
+    """A training that is not at its end: epochs done, all of them in a checkpoint, and the last one's accuracy."""
+
+    epochs: int
+    accuracy: float
+
+
 def space_of(config: Config) -> SpaceSection:
     """The searched space at the N and F of the final networks.
 

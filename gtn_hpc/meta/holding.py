@@ -7,12 +7,9 @@ from pathlib import Path
 from gtn_hpc.cluster.communicator import Communicator
 from gtn_hpc.config import Config
 from gtn_hpc.config.claim import claim
-from gtn_hpc.core.lock import sole
+from gtn_hpc.core.lock import PATIENCE, sole
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.meta.resuming import first_does
-
-PATIENCE = 10.0
-"""Seconds that the ranks of a launcher which was killed may take to notice it, before a new start is refused."""
 
 
 @contextmanager

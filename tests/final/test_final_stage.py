@@ -1,44 +1,17 @@
 """The final stage over journals: the best by estimate, nothing twice, resumed where it was cut."""
 
-from collections.abc import Sequence
+import os
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
+from final_runs import scored
 
-from gtn_hpc.config import Config, parse
-from gtn_hpc.config.claim import claim
 from gtn_hpc.core.errors import Requeue, RunError
-from gtn_hpc.core.records import ImageShape, Score
-from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.core.lock import sole
+from gtn_hpc.final import stage
 from gtn_hpc.final.stage import Watch, run_final
-from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.opened import open as open_scores
 from gtn_hpc.scores.replay import read_journals
-from gtn_hpc.scores.rows import ArchitectureRow
-from gtn_hpc.spaces import make_space
-
-TEXT = """
-run: {name: stage}
-data: {train: 200}
-search: {space: {name: conv, widths: [[4, 9], [4, 9], [4, 9]]}}
-final: {top_k: 2, epochs: 3, checkpoint_every: 1, recipe: {lr: 0.1, batch: 64}}
-"""
-
-
-def scored(root: Path, accuracies: Sequence[float]) -> tuple[Config, RunDirectory, list[str]]:
-    """A run whose search found these accuracies, and the digests of its architectures."""
-    torch.set_num_threads(1)
-    config = parse(TEXT, [f"run.root={root}"])
-    run = claim(config, "search")
-    space, rng = make_space(config.search.space, ImageShape(1, 8, 8), 10), np.random.default_rng(0)
-    archs = [space.canonical(space.sample(rng)) for _ in accuracies]
-    with Journal(run.journal) as journal:
-        for arch, accuracy in zip(archs, accuracies, strict=True):
-            journal.append([ArchitectureRow.of(arch, params=1, flops=1)])
-            journal.append([Score(arch.digest, arch.digest, 8, 0, accuracy, 1.0, "ok", 0.0, 0, 1, 1)])
-    return config, run, [arch.digest for arch in archs]
 
 
 def test_the_best_are_trained_and_folded(tmp_path: Path) -> None:
@@ -70,7 +43,7 @@ def test_cut_off_after_an_epoch_it_goes_on_from_there(tmp_path: Path) -> None:
     def note(_: object, epoch: int, __: float) -> None:
         epochs.append(epoch)
 
-    with pytest.raises(Requeue):
+    with pytest.raises(Requeue, match=r"0 of 1 winners trained(.|\n)*Start it again: it goes on where it was"):
         run_final(config, run, Watch(epoch=note, stop=lambda: len(epochs) == 2))
     (row,) = run_final(config, run, Watch(epoch=note))
     assert epochs == [1, 2, 3]
@@ -84,3 +57,23 @@ def test_a_run_without_scores_says_so(tmp_path: Path) -> None:
     config, run, _ = scored(tmp_path, [])
     with pytest.raises(RunError, match="has no scored architecture"):
         run_final(config, run)
+
+
+def test_a_diverged_winner_is_a_row_and_not_trained_again(tmp_path: Path) -> None:
+    config, run, _ = scored(tmp_path, [0.9, 0.5], "final.recipe.lr=1e30", "final.recipe.clip=1e38")
+    begun: list[int] = []
+    first = run_final(config, run, Watch(begun=begun.append))
+    assert [row.status for row in first] == ["nan", "nan"]
+    assert [row.key for row in run_final(config, run, Watch(begun=begun.append))] == [row.key for row in first]
+    assert begun == [0, 2]
+
+
+def test_one_process_at_a_time_trains_the_winners_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "PATIENCE", 0.0)
+    config, run, _ = scored(tmp_path, [0.9])
+    with (
+        sole(run.path / "final.lock", "in a test"),
+        pytest.raises(RunError, match=f"is training winners in .*: process {os.getpid()} on"),
+    ):
+        run_final(config, run)
+    assert len(run_final(config, run)) == 1

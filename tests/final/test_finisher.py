@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from gtn_hpc.config import Config, parse
-from gtn_hpc.core.errors import ConfigError, Requeue
+from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.core.records import Batch
 from gtn_hpc.data import ImageSet, Splits, load
 from gtn_hpc.final.finisher import Finisher
-from gtn_hpc.final.winner import Winner
+from gtn_hpc.final.winner import Progress, Winner
 from gtn_hpc.scores.rows import FinalRow
 
 CELLS = """
@@ -59,19 +59,26 @@ def winner(finisher: Finisher) -> Winner:
     return Winner(finisher.space.canonical(finisher.space.sample(np.random.default_rng(0))), 1, 0.5)
 
 
+def finish(finisher: Finisher, chosen: Winner) -> FinalRow:
+    while isinstance(found := finisher.train(chosen), Progress):
+        pass
+    return found
+
+
 def timeless(row: FinalRow) -> FinalRow:
     return replace(row, seconds=0.0, time=0.0, peak_bytes=0)
 
 
-def test_a_training_stopped_after_every_epoch_equals_an_uninterrupted_one(tmp_path: Path) -> None:
-    config, splits = setting(CELLS)
+def test_a_training_in_stretches_of_an_epoch_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    config, splits = setting(CELLS, "final.checkpoint_every=9")
     whole = Finisher(config, splits, tmp_path / "whole")
-    expected = whole.finish(winner(whole))
-    stopped = Finisher(config, splits, tmp_path / "stopped", stop=lambda: True)
-    for _ in range(2):
-        with pytest.raises(Requeue):
-            stopped.finish(winner(stopped))
-    assert timeless(stopped.finish(winner(stopped))) == timeless(expected)
+    expected = whole.train(winner(whole))
+    assert isinstance(expected, FinalRow)
+    stopped = Finisher(config, splits, tmp_path / "stopped", longest=0.0)
+    for epochs in (1, 2):
+        found = stopped.train(winner(stopped))
+        assert found == Progress(epochs, expected.curve[epochs])
+    assert timeless(finish(stopped, winner(stopped))) == timeless(expected)
     assert expected.status == "ok"
     assert expected.epochs == len(expected.curve) == 3
 
@@ -80,7 +87,7 @@ def test_the_best_epoch_is_chosen_by_validation_and_test_is_looked_at_once(tmp_p
     config, splits = setting(CONV)
     test = counted(splits.test)
     finisher = Finisher(config, replace(splits, test=test), tmp_path)
-    row = finisher.finish(winner(finisher))
+    row = finish(finisher, winner(finisher))
     assert len(test.passes) == 1
     assert row.val_accuracy == max(row.curve.values()) == row.curve[row.best_epoch]
     assert row.test_accuracy > 0.4
@@ -94,7 +101,7 @@ def test_another_test_split_changes_nothing_but_the_test_accuracy(tmp_path: Path
     first, second = (
         Finisher(config, s, tmp_path / n) for n, s in (("a", splits), ("b", replace(splits, test=scrambled)))
     )
-    row, other = first.finish(winner(first)), second.finish(winner(second))
+    row, other = finish(first, winner(first)), finish(second, winner(second))
     assert timeless(replace(other, test_accuracy=row.test_accuracy, test_loss=row.test_loss)) == timeless(row)
     assert other.test_accuracy < row.test_accuracy
 
@@ -102,7 +109,7 @@ def test_another_test_split_changes_nothing_but_the_test_accuracy(tmp_path: Path
 def test_the_weights_that_are_tested_are_those_of_the_best_epoch(tmp_path: Path) -> None:
     config, splits = setting(CONV, "final.epochs=12")
     finisher = Finisher(config, splits, tmp_path)
-    row = finisher.finish(winner(finisher))
+    row = finish(finisher, winner(finisher))
     trainer = finisher._trainer(row.key)
     again = trainer.begin(finisher._network(winner(finisher), row.key))
     trainer.run(again, splits.train, splits.validation, lambda _: None)
@@ -115,7 +122,7 @@ def test_the_weights_that_are_tested_are_those_of_the_best_epoch(tmp_path: Path)
 def test_a_diverging_training_is_a_row(tmp_path: Path) -> None:
     config, splits = setting(CONV, "final.recipe.lr=1e30", "final.recipe.clip=1e38")
     finisher = Finisher(config, splits, tmp_path)
-    row = finisher.finish(winner(finisher))
+    row = finish(finisher, winner(finisher))
     assert row.status == "nan"
     assert np.isnan(row.test_accuracy)
     assert row.detail
@@ -125,7 +132,7 @@ def test_a_larger_final_network_than_the_searched_one(tmp_path: Path) -> None:
     config, splits = setting(CELLS, "final.recipe.filters=4", "final.epochs=1")
     small, large = (Finisher(c, splits, tmp_path) for c in (setting(CELLS)[0], config))
     chosen = winner(small)
-    assert large.finish(chosen).params == large.space.params(chosen.arch) > small.space.params(chosen.arch)
+    assert finish(large, chosen).params == large.space.params(chosen.arch) > small.space.params(chosen.arch)
 
 
 @pytest.mark.parametrize(
@@ -135,10 +142,10 @@ def test_what_only_cell_networks_have_is_refused_for_others(override: str, tmp_p
     config, splits = setting(CONV, override)
     with pytest.raises(ConfigError):
         finisher = Finisher(config, splits, tmp_path)
-        finisher.finish(winner(finisher))
+        finish(finisher, winner(finisher))
 
 
 def test_a_last_batch_of_one_image_is_left_out(tmp_path: Path) -> None:
     config, splits = setting(CONV, "data.train=33", "final.epochs=1")
     finisher = Finisher(config, splits, tmp_path)
-    assert torch.isfinite(torch.tensor(finisher.finish(winner(finisher)).val_accuracy))
+    assert torch.isfinite(torch.tensor(finish(finisher, winner(finisher)).val_accuracy))

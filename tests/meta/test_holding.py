@@ -7,10 +7,12 @@ from tiny import tiny
 
 from gtn_hpc.cluster.communicator import SoloCommunicator
 from gtn_hpc.core.errors import RunError
+from gtn_hpc.meta import holding
 from gtn_hpc.meta.holding import held
 
 
-def test_a_second_training_of_a_run_is_refused_until_the_first_ends(tmp_path):
+def test_a_second_training_of_a_run_is_refused_until_the_first_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(holding, "PATIENCE", 0.0)
     config = tiny(tmp_path)
     with held(config, SoloCommunicator()) as run:
         assert run.path == tmp_path / "tiny"
