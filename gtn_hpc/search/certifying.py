@@ -1,7 +1,7 @@
 """The certificate while a search goes on: what is trained on real data, and what is done about a bad ranking."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gtn_hpc.config import Config
@@ -21,14 +21,16 @@ INTERIM = 1000
 
 @dataclass(frozen=True)
 class Duties:
-    """What to do when: `decide` is given the certificate after each part of the sample and says whether to go on;
-    `publish` is given it as it grows; `seconds_steps` says how many real steps take as long as the teacher, of the
-    seconds of scores and of truths; `length` is the inner run's at present; `stop` says when to begin nothing more."""
+    """What to do when: `decide` is given the certificate after each part of the sample and the number of parts, and
+    says whether to go on; `publish` is given it as it grows; `seconds_steps` says how many real steps take as long as
+    the teacher, of the seconds of scores and of truths; `length` is the inner run's at present; `lengthened` says after
+    how many parts it became which, in earlier starts too; `stop` says when to begin nothing more."""
 
-    decide: Callable[[Certificate], bool]
+    decide: Callable[[Certificate, int], bool]
     publish: Callable[[Certificate], None]
     seconds_steps: Callable[[Sequence[float], Sequence[float]], int]
     length: Callable[[], int]
+    lengthened: Mapping[int, int]
     stop: Callable[[], object]
 
 
@@ -42,6 +44,7 @@ class Certifying:
         self._replicas = config.search.replicas
         self._study_backlog, self._backlog = scoring, backlog
         self._identity, self._duties, self._length, self._shortest = identity, duties, duties.length, duties.length()
+        self._decided_before = max(duties.lengthened.values(), default=0)
         self._sample = Sample(self._section, self._seed)
         self._architectures: dict[str, Architecture] = architectures_of(before)
         self._estimates: dict[tuple[str, int], float] = {}
@@ -86,29 +89,31 @@ class Certifying:
     def _tell(self, ask: int, arch: str, fidelity: int, value: float) -> None:
         full = fidelity >= self._shortest
         self._sample.tell(ask, arch, value if full else -math.inf)
-        if math.isfinite(value):
-            self._estimates[arch, fidelity] = value
+        self._estimates[arch, fidelity] = value
 
     def ask(self) -> Request | None:
         """The next training on real data that is due and ends in time, or else the study's next evaluation."""
-        assert self._study is not None
         self._advance()
-        if (request := self._take()) is not None or self._ended:
-            return request
-        if (request := self._study.ask()) is not None:
-            self._scoring += 1
-            return request
-        if not (self._backlog or self._scoring or self._study_backlog or self._duties.stop()):
+        request = self._next()
+        if request is None and self._idle:
             self._sample.finish()
             self._advance()
-        return self._take()
+            request = self._next()
+        return request
 
-    def _take(self) -> Request | None:
-        """A training on real data that ends in time."""
+    def _next(self) -> Request | None:
+        assert self._study is not None
         request = None if self._duties.stop() else self._backlog.take()
         if request is not None:
             self._pending[self._identity.key(request)] = request
+        elif not self._ended and (request := self._study.ask()) is not None:
+            self._scoring += 1
         return request
+
+    @property
+    def _idle(self) -> bool:
+        """Whether there is nothing to do and nothing is scored that could change that."""
+        return not (self._ended or self._backlog or self._scoring or self._study_backlog or self._duties.stop())
 
     def tell(self, score: Score) -> None:
         """Takes a score, or a value on real data."""
@@ -126,30 +131,43 @@ class Certifying:
             self._publish()
 
     def _advance(self) -> None:
-        """Queues the trainings of parts that were drawn, and decides on those whose truths are all there."""
+        """Queues the trainings of parts that were drawn, and decides on those whose truths are all there.
+
+        Each decision is made on all parts before it too, at the present length; parts that came before a decision to
+        lengthen are not decided on again when that was made in an earlier start.
+        """
         self._sample.draw()
         for block in self._sample.blocks[self._queued :]:
             self._enqueue(block, "real", self._section.steps)
         self._queued = len(self._sample.blocks)
         while not self._ended and self._decided < len(self._sample.blocks):
             block = self._sample.blocks[self._decided]
-            if self._missing(block, "real", self._section.steps):
+            again = self._decided < self._decided_before
+            if self._missing(block, "real", self._section.steps) or not (again or self._scored(self._decided + 1)):
                 return
             self._decided += 1
-            self._decide(block)
+            if not again:
+                self._decide()
+            if not self._ended:
+                for source in self._section.controls:
+                    self._enqueue(block, source, self._steps_of(source))
 
-    def _decide(self, block: list[str]) -> None:
+    def _scored(self, parts: int) -> bool:
+        """Whether all of the first `parts` were scored at the present length."""
+        length = self._length()
+        return all((arch, length) in self._estimates for block in self._sample.blocks[:parts] for arch in block)
+
+    def _decide(self) -> None:
         certificate = self.certificate(self._sample.blocks[: self._decided])
         if certificate.spearman.n >= self._section.minimum:
             self._duties.publish(certificate)
-            self._ended = not self._duties.decide(certificate)
-        if not self._ended:
-            for source in self._section.controls:
-                self._enqueue(block, source, self._steps_of(source))
+            self._ended = not self._duties.decide(certificate, self._decided)
 
     def _steps_of(self, source: Source) -> int:
+        """Steps of a control of the part that was decided on last."""
         if source != "real_seconds":
-            return self._length()
+            lengths = [length for length, parts in self._duties.lengthened.items() if parts <= self._decided]
+            return max(lengths, default=self._shortest)
         if not self._seconds_steps:
             steps = self._duties.seconds_steps(self._score_seconds, self._truth_seconds)
             self._seconds_steps.add(max(1, min(steps, self._section.steps)))
@@ -173,7 +191,9 @@ class Certifying:
         """Of the architectures in `blocks` that have an estimate at the present length and a truth."""
         archs = [arch for block in blocks for arch in block]
         length = self._length()
-        estimates = {arch: self._estimates[arch, length] for arch in archs if (arch, length) in self._estimates}
+        estimates = {
+            arch: value for arch in archs if math.isfinite(value := self._estimates.get((arch, length), math.nan))
+        }
         truths = {arch: truth for arch in archs if math.isfinite(truth := self._truth(arch))}
         return certify(estimates, truths, self._section.steps, self._seed, resamples)
 

@@ -31,6 +31,11 @@ class Lengthening(Algorithm):
     def patient(self) -> bool:
         return self._inner.patient
 
+    @property
+    def reached(self) -> set[int]:
+        """The lengths beyond the present one that a search that is replayed came to."""
+        return {length for length in self._recorded.values() if length > self.length}
+
     def lengthen(self, length: int) -> None:
         self.length, self._lengthened = length, True
         self._again = deque(self._made.values())

@@ -10,7 +10,8 @@ from gtn_hpc.search.certificate import drawn, stratified
 class Sample:
     """Of each `every` proposals, once all are told, a fraction is drawn evenly over strata of the estimate.
 
-    A function of seed and estimates, whatever the order in which scores come. An architecture is a candidate once.
+    A function of seed and estimates, whatever the order in which scores come. An architecture is a candidate once, by
+    its first estimate.
     """
 
     def __init__(self, section: Section, seed: int) -> None:
@@ -43,16 +44,20 @@ class Sample:
         self.draw()
         self._add([ask for ask in sorted(self._told) if ask >= self._next])
         lacking = self._section.minimum - len(self.chosen)
-        left = {arch: value for arch, value in self._told.values() if math.isfinite(value)}
+        left = self._scored(sorted(self._told))
         for arch in self.chosen:
             left.pop(arch, None)
         if lacking > 0 and left:
             self.blocks.append(drawn(left, lacking, self._section.strata, self._seed, len(self.blocks)))
 
     def _add(self, asks: Sequence[int]) -> None:
-        found = {arch: value for arch, value in (self._told[ask] for ask in asks) if arch not in self._considered}
-        scored = {arch: value for arch, value in found.items() if math.isfinite(value)}
+        scored = {arch: value for arch, value in self._scored(asks).items() if arch not in self._considered}
         self._considered.update(scored)
         section = self._section.model_copy(update={"minimum": 0})
         if block := stratified(scored, section, self._seed, len(self.blocks)):
             self.blocks.append(block)
+
+    def _scored(self, asks: Sequence[int]) -> dict[str, float]:
+        """The first estimate of each architecture of `asks`."""
+        told = (self._told[ask] for ask in reversed(asks))
+        return {arch: value for arch, value in told if math.isfinite(value)}

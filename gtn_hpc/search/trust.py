@@ -29,12 +29,14 @@ class Trust(Duties):
 def duties(config: Config, run: RunDirectory, setting: Setting, algorithm: Lengthening, watch: Watch) -> Trust:
     """Those of `search.certificate`."""
     section, reasons = config.search.certificate, list[RunError]()
+    before = run.read_state()["stages"].get("search", {}).get("lengthened", {})
+    lengthened: dict[int, int] = {length: before.get(str(length), 0) for length in algorithm.reached}
 
     def publish(certificate: Certificate) -> None:
         run.update_state("search", certificate=certificate.to_json())
         watch.certificate(certificate)
 
-    def decide(certificate: Certificate) -> bool:
+    def decide(certificate: Certificate, parts: int) -> bool:
         if certificate.trusted(section.floor):
             return True
         text = doubt(certificate, section.floor)
@@ -43,9 +45,10 @@ def duties(config: Config, run: RunDirectory, setting: Setting, algorithm: Lengt
         if section.policy == "lengthen" and longer > algorithm.length:
             text += f" From here on all architectures are taught for {longer} steps instead of {algorithm.length}."
             algorithm.lengthen(longer)
+            lengthened[longer] = parts
         elif section.policy == "lengthen":
             text += f" The curriculum has no more than {algorithm.length} steps, so the search goes on as it is."
-        run.update_state("search", doubt=text)
+        run.update_state("search", doubt=text, lengthened=lengthened)
         watch.warning(text)
         return section.policy != "stop"
 
@@ -56,6 +59,7 @@ def duties(config: Config, run: RunDirectory, setting: Setting, algorithm: Lengt
             scores, truths, section.steps, _share(run) / config.search.budget
         ),
         length=lambda: algorithm.length,
+        lengthened=lengthened,
         stop=watch.stop,
         reasons=reasons,
     )

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 SIZES = ("search.replicas=1", "search.budget=60", "search.space.widths=[[4,30],[4,30],[4,30]]")
 PARTS = "search.certificate={fraction: 0.5, minimum: 12, steps: 80, every: 30, policy: %s, floor: %s, controls: [%s]}"
+ENOUGH = ("search.steps=2", "search.budget=120")
+GENERATIONS = "search.algorithm={name: evolution, population: 20, sample: 5, synchronous: true}"
 
 
 def searched(
@@ -120,7 +123,37 @@ def test_the_inner_run_is_lengthened_until_the_ranking_is_good(place, tmp_path, 
     assert again.best == report.best
 
 
-GENERATIONS = "search.algorithm={name: evolution, population: 20, sample: 5, synchronous: true}"
+def test_a_lengthened_search_that_was_stopped_makes_no_decision_anew(place, tmp_path, table) -> None:
+    """Stopped when 40 were scored after so many steps; the guess of a teacher is a little better after 4."""
+    table(lambda request: 0.0 if request.fidelity < 4 else 0.6)
+    straight, stopped, late = (lengthened_twice(place, tmp_path / str(steps), steps) for steps in (0, 4, 8))
+    assert straight == stopped == late
+
+
+def lengthened_twice(place: Path, root: Path, stopped: int) -> list[object]:
+    """Warnings, rows of each length, trainings on real data and the ranking, of a search stopped after some."""
+    warnings, seen = list[str](), list[int]()
+    watch = Watch(warning=warnings.append, outcome=lambda outcome: seen.append(outcome.proposal.fidelity))
+    again = partial(searched, place, root, 1, "lengthen", floor=0.2, controls="real_steps", more=ENOUGH)
+    if stopped:
+        with pytest.raises(Requeue, match="was stopped"):
+            again(watch=replace(watch, stop=lambda: seen.count(stopped) >= 40))
+    run, report = again(watch=watch)
+    rows = read_journals(run.journal)
+    levels = {steps: len({row.arch for row in rows.scores if row.fidelity == steps}) for steps in (2, 4, 8)}
+    assert (levels[8], len(warnings)) == (120, 2)
+    return [warnings, levels, sorted((row.arch, row.source, row.steps) for row in rows.certificates), report.best]
+
+
+def test_a_search_stopped_between_the_last_truth_and_its_decision_is_lengthened(place, tmp_path, table) -> None:
+    table(lambda request: 0.0 if request.fidelity < 8 else 0.95)
+    journal = tmp_path / "a" / "campaign" / "journal"
+    stopped = Watch(stop=lambda: len(read_journals(journal).certificates) == 12)
+    more = ("search.steps=4", "search.budget=20")
+    with pytest.raises(Requeue, match="was stopped"):
+        searched(place, tmp_path / "a", 0, "lengthen", floor=0.2, watch=stopped, more=more)
+    searched(place, tmp_path / "a", 0, "lengthen", floor=0.2, more=more)
+    assert sorted(row.fidelity for row in read_journals(journal).scores) == 20 * [4] + 20 * [8]
 
 
 @pytest.mark.parametrize("which", ["list", "generations"])

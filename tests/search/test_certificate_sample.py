@@ -7,6 +7,7 @@ import pytest
 from gtn_hpc.config.searching import Certificate
 from gtn_hpc.scores.rows import CertificateRow
 from gtn_hpc.search.certificate import certify, stratified, truths_of
+from gtn_hpc.search.sample import Sample
 
 ESTIMATES = {f"arch{number:02d}": number / 100 for number in range(40)}
 
@@ -33,6 +34,22 @@ def test_the_sample_is_a_function_of_the_seed() -> None:
 def test_the_size_of_the_sample(fraction: float, minimum: int, size: int) -> None:
     section = Certificate(fraction=fraction, minimum=minimum, strata=7)
     assert len(stratified(ESTIMATES, section, seed=0)) == size
+
+
+def test_an_architecture_that_is_asked_for_again_is_drawn_by_its_first_estimate() -> None:
+    """As after a restart, which knows at once what was told in the course of a search."""
+    section = Certificate(fraction=0.25, minimum=15, every=50)
+    first, whole = Sample(section, seed=0), Sample(section, seed=0)
+    for ask, (arch, value) in enumerate(ESTIMATES.items()):
+        first.tell(ask, arch, value)
+        whole.tell(ask, arch, value)
+        whole.tell(ask + len(ESTIMATES), arch, 1 - value)
+    first.finish()
+    whole.draw()
+    assert len(first.blocks) == 2
+    assert whole.blocks == first.blocks[:1]
+    whole.finish()
+    assert whole.blocks == first.blocks
 
 
 def test_nothing_to_certify() -> None:
