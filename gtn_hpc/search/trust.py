@@ -68,8 +68,9 @@ def duties(config: Config, run: RunDirectory, setting: Setting, algorithm: Lengt
 def doubt(certificate: Certificate, floor: float) -> str:
     """In a sentence."""
     return (
-        f"The teacher's ranking is not to be trusted: over {certificate.spearman.n} architectures Spearman's rank "
-        f"correlation with real data is {certificate.spearman}, and its lower bound has to be {floor:g} or more."
+        f"The teacher's ranking is not to be trusted: over {certificate.spearman.n} architectures of the sample "
+        f"Spearman's rank correlation with real data is {certificate.spearman}, and its lower bound has to be "
+        f"{floor:g} or more."
     )
 
 

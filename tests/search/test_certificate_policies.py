@@ -84,7 +84,7 @@ def searched(
 def test_noise_is_stopped_and_a_good_teacher_passes(seed, place, tmp_path, table, monkeypatch) -> None:
     monkeypatch.setattr(stage, "fold", lambda run, wait=True: FoldReport())
     table(lambda request: 0.0)
-    with pytest.raises(RunError, match="not to be trusted: over 15 architectures"):
+    with pytest.raises(RunError, match="not to be trusted: over 15 architectures of the sample"):
         searched(place, tmp_path / "noise", seed, "stop", floor=0.2)
     assert 30 <= len(read_journals(tmp_path / "noise" / "campaign" / "journal").scores) < 60
     table(lambda request: 0.95)
