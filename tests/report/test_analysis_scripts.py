@@ -108,6 +108,18 @@ def test_constant_scores_are_told_in_words(analysed):
     assert "it ranks nothing" in told["constant"]["out"]
 
 
+def test_a_default_is_told_once_and_only_where_there_is_one():
+    from gtn_hpc.report import script
+
+    made = script.parser("What.")
+    made.add_argument("--fidelity", type=int, help="steps (default: all there are)")
+    made.add_argument("--seed", type=int, default=3, help="seed")
+    told = " ".join(made.format_help().split())
+    assert "steps (default: all there are) --seed" in told
+    assert "seed (default: 3)" in told
+    assert "None" not in told
+
+
 def test_the_truth_is_named(analysed):
     assert json.loads((analysed[0] / "few.json").read_text())["facts"]["recipe"] == ["real data, 1200 steps"]
     facts = json.loads((analysed[0] / "final.json").read_text())["facts"]

@@ -13,7 +13,7 @@ from gtn_hpc.core.events import EventLog, meta_seconds
 from gtn_hpc.core.streams import numpy_rng
 from gtn_hpc.report import conclusions, figures
 from gtn_hpc.report.frames import ranking
-from gtn_hpc.report.frames.equivalence import equivalence, final_truth, learning_curves
+from gtn_hpc.report.frames.equivalence import _too_few, equivalence, final_truth, learning_curves
 from gtn_hpc.report.frames.estimates import estimates, truths
 
 
@@ -69,6 +69,7 @@ def test_several_recipes_have_to_be_told_apart(tables):
     assert set(truth) == {0.5}
     with pytest.raises(StorageError, match="0 architectures have"):
         equivalence(tables, recipe="adam")
+    assert "1 architecture has an estimate" in str(_too_few(tables.path, 1, "adam", "final"))
 
 
 def test_seconds_are_of_one_architecture_with_one_measurement(tables, run):
