@@ -27,10 +27,8 @@ WINNERS = 3
 
 WORKERS = ([], ["search.workers=2"])
 RANKS = (["mpiexec", "-n", "3"], [])
-PARALLEL = [
-    "workers",
-    pytest.param("ranks", marks=pytest.mark.skipif(shutil.which("mpiexec") is None, reason="mpiexec is not installed")),
-]
+needs_mpiexec = pytest.mark.skipif(shutil.which("mpiexec") is None, reason="mpiexec is not installed")
+PARALLEL = ["workers", pytest.param("ranks", marks=needs_mpiexec)]
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +121,17 @@ def test_a_child_that_is_killed_is_replaced(tmp_path: Path, serial: list[FinalRo
         _, complaints = process.communicate(timeout=WAIT)
     assert process.returncode == 0, complaints
     assert [same(row) for row in rows_of(run)] == serial
+
+
+@needs_mpiexec
+def test_ranks_without_work_end(tmp_path: Path) -> None:
+    config, run, _ = scored(tmp_path / "trained", [0.9])
+    run_final(config, run)
+    rows = rows_of(run)
+    _, empty, _ = scored(tmp_path / "empty", [])
+    for place, code, words in ((run, 0, rows[0].arch), (empty, 1, "has no scored architecture to train")):
+        with gtn_final(place, "ranks") as process:
+            told, complaints = process.communicate(timeout=WAIT)
+        assert process.returncode == code
+        assert words in told + complaints
+    assert rows_of(run) == rows
