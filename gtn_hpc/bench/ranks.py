@@ -13,7 +13,7 @@ from typing import Any, Self
 import torch
 
 from gtn_hpc.bench.workloads import WORKLOADS, make_problem
-from gtn_hpc.cluster.communicator import Communicator, SoloCommunicator, all_finite
+from gtn_hpc.cluster.communicator import Communicator, SoloCommunicator, has_norm
 from gtn_hpc.cluster.connect import connect
 from gtn_hpc.cluster.environment import Master, RankEnvironment
 from gtn_hpc.cluster.reduction import FastReduction
@@ -144,5 +144,5 @@ class _Step:
     def _agreed(self, reduction: FastReduction) -> dict[str, torch.Tensor]:
         """One exchange says all that ranks have to agree on, see `meta.loop`."""
         mean = reduction.mean()
-        all_finite(mean.values())
+        has_norm(mean.values())
         return mean

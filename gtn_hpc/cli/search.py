@@ -100,13 +100,14 @@ def curriculum_for(settings: "Config", run: RunDirectory) -> Path:
     Raises:
         RunError: the run has none, and search.curriculum names none.
     """
-    named = settings.search.curriculum
-    if named is None and not run.curriculum.is_file():
+    from gtn_hpc.config.curriculum import curriculum_path
+
+    if settings.search.curriculum is None and not run.curriculum.is_file():
         raise RunError(
             f"The run '{run.name}' in {run.path} has no curriculum.h5 to teach architectures with.",
             remedy="Teach a teacher first (gtn train CONFIG), or name a file: search.curriculum=FILE.h5.",
         )
-    return run.curriculum if named is None else Path(named)
+    return curriculum_path(settings, run)
 
 
 def watching(

@@ -32,7 +32,7 @@ def stoppable(run: RunDirectory, stage: str, settings: "Config") -> "Iterator[St
         with StopFlag(deadline=None if deadline is None else deadline.end, then=announce) as stop:
             yield stop
         part = stage == "search" and settings.search.pool in ("shards", "shared")
-        run.update_state(stage, **({} if part else {"done": True}))
+        run.update_state(stage, wants_requeue=False, **({} if part else {"done": True}))
     except Requeue:
         run.update_state(stage, wants_requeue=True)
         raise

@@ -1,7 +1,6 @@
 """What ranks say to each other, and the communicator of a process that is alone."""
 
 import hashlib
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
@@ -96,10 +95,10 @@ class Communicator(ABC):
             self.close()
 
 
-def all_finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether there is no NaN and no infinity; a third of the time that `isfinite` takes for many small tensors."""
+def has_norm(tensors: Iterable[Tensor]) -> bool:
+    """Whether their Euclidean norm, by which a gradient is clipped, is a number: no NaN, no infinity, no overflow."""
     held = [tensor for tensor in tensors if tensor.numel()]
-    return not held or bool(get_total_norm(held, math.inf).isfinite())
+    return not held or bool(get_total_norm(held).isfinite())
 
 
 def _bits(tensor: Tensor) -> str:

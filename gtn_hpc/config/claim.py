@@ -27,14 +27,13 @@ def claim(config: Config, stage: str) -> RunDirectory:
     """
     run = RunDirectory(Path(config.run.root) / config.run.name)
     run.create()
-    state = run.read_state()
-    claimed = set(state.get("sections", ()))
-    if run.config.is_file():
-        before, used = load(run.config), sorted(claimed & _left_by(run, state["stages"]))
-        _refuse_difference(run, before.model_dump(mode="json"), config.model_dump(mode="json"), used)
-    atomic.write_text(run.config, dump(config))
-    state["sections"] = sorted(claimed | set(SECTIONS[stage]))
-    atomic.write_json(run.state, state)
+    with run.changing() as state:
+        claimed = set(state.get("sections", ()))
+        if run.config.is_file():
+            before, used = load(run.config), sorted(claimed & _left_by(run, state["stages"]))
+            _refuse_difference(run, before.model_dump(mode="json"), config.model_dump(mode="json"), used)
+        atomic.write_text(run.config, dump(config))
+        state["sections"] = sorted(claimed | set(SECTIONS[stage]))
     atomic.write_json(run.environment, environment.describe())
     return run
 

@@ -101,6 +101,12 @@ class Curriculum(Section):
     labels: Literal["even", "learned"] = Field("even", description="fixed balanced classes, or soft learned labels")
 
     @model_validator(mode="after")
+    def _batch_for_statistics(self) -> "Curriculum":
+        if self.batch == 1 and self.arm not in ("distilled_pixels", "real_data"):
+            raise ValueError("batch is 1, but the generator's batch norm needs 2 images or more")
+        return self
+
+    @model_validator(mode="after")
     def _cycle_of_own_images(self) -> "Curriculum":
         if self.cycle is not None and self.cycle > self.steps:
             raise ValueError(f"cycle is {self.cycle}, more than steps = {self.steps}")

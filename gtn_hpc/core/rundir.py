@@ -100,15 +100,36 @@ class RunDirectory:
             raise RunError(f"{self.state} is not JSON: {error}.", remedy="Remove the file; it is made anew.") from error
         return state
 
-    def update_state(self, stage: str, *, wants_requeue: bool = False, **values: Any) -> None:
-        """Writes what `stage` (train, search, final) has reached, whether it wants a requeue, and the job that says so.
+    def update_state(self, stage: str, *, wants_requeue: bool | None = None, **values: Any) -> None:
+        """Writes what `stage` (train, search, final) has reached and, unless None, whether this job wants a requeue.
 
         Processes of several jobs may call it at once: none loses what another has written.
         """
-        with self._alone():
-            state = self.read_state()
+        with self.changing() as state:
             state["stages"].setdefault(stage, {}).update(values, updated=time.time())
-            atomic.write_json(self.state, state | {"wants_requeue": wants_requeue, "job": job()})
+            if wants_requeue is not None:
+                state.update(wants_requeue=wants_requeue, job=job())
+
+    @contextmanager
+    def changing(self) -> Iterator[dict[str, Any]]:
+        """What `state.json` says, to be changed by this process alone; written unless an error ends the block.
+
+        A signal's handler that interrupts such a block changes what the block will write.
+        """
+        if (interrupted := getattr(_held, "state", None)) is not None:
+            yield interrupted
+            _held.again = True
+            return
+        with self._alone():
+            state = _held.state = self.read_state()
+            _held.again = False
+            try:
+                yield state
+                atomic.write_json(self.state, state)
+            finally:
+                _held.state = None
+            if _held.again:
+                atomic.write_json(self.state, state)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

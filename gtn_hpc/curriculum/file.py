@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from gtn_hpc import storage
+from gtn_hpc.config.curriculum import stated_inner
 from gtn_hpc.core.errors import DataError, StorageError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.curriculum.base import Order
@@ -125,11 +126,24 @@ def read(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = to
         data=str(attributes.get("data", "unknown")),
         mean=tuple(float(v) for v in np.atleast_1d(attributes.get("mean", ()))),
         std=tuple(float(v) for v in np.atleast_1d(attributes.get("std", ()))),
-        optimiser=json.loads(attributes.get("optimiser", "{}")),
-        learners=tuple(json.loads(attributes.get("learners", "[]"))),
+        optimiser=_optimiser(path, attributes),
+        learners=_learners(path, attributes),
         arm=str(attributes.get("arm", "unknown")),
     )
     return CurriculumFile(path, frozen.to(device, dtype), digest, description, config, environment)
+
+
+def _optimiser(path: Path, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {} if stated_inner(path, attributes) is None else json.loads(attributes["optimiser"])
+
+
+def _learners(path: Path, attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    try:
+        return tuple(map(str, json.loads(attributes.get("learners", "[]"))))
+    except (ValueError, TypeError) as error:
+        raise StorageError(
+            f"{path}: its attribute 'learners' is not a list as JSON: {error}.", remedy="Export it again."
+        ) from error
 
 
 def require_fit(taught: CurriculumFile, image: ImageShape, classes: int, name: str) -> None:

@@ -5,9 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch.nn.utils import get_total_norm
 
-from gtn_hpc.cluster.communicator import Communicator
+from gtn_hpc.cluster.communicator import Communicator, has_norm
 from gtn_hpc.cluster.reduction import REDUCTIONS, ByStep
 from gtn_hpc.core.streams import derive
 from gtn_hpc.inner.engine import Engine
@@ -48,7 +47,7 @@ class Loop:
         while place.done < self.room.config.meta.iterations:
             began = time.perf_counter()
             mean = self._mean_gradient(place)
-            if has_norm(mean.gradient):
+            if has_norm(mean.gradient.values()):
                 norm = self.outer.step(mean.gradient, place.done)
                 self.observe(self._iterated(place.done, mean.loss, norm, time.perf_counter() - began))
                 place = place.updated()
@@ -73,7 +72,7 @@ class Loop:
             found = self.engine(replace(task, passed=reduction.passed), teacher)
             gradient = {**found.gradient, **task.beside}
             reduction.add({LOSS: nothing + found.loss, STOP: nothing + bool(self.stop()), **gradient})
-            if not has_norm(gradient):
+            if not has_norm(gradient.values()):
                 suspects.append(self._suspect(place, replica))
         mean = reduction.mean()
         loss, stopping = float(mean.pop(LOSS)), float(mean.pop(STOP)) > 0
@@ -112,11 +111,6 @@ class Loop:
             seconds=seconds,
             ranks=self.communicator.world,
         )
-
-
-def has_norm(gradient: Tensors) -> bool:
-    """Whether its Euclidean norm, by which it is clipped, is a number: no NaN, no infinity, no overflow of a square."""
-    return bool(get_total_norm(list(gradient.values())).isfinite())
 
 
 @dataclass(frozen=True, eq=False)

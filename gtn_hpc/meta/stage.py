@@ -12,7 +12,6 @@ from gtn_hpc.cluster.communicator import Communicator
 from gtn_hpc.cluster.connect import Connection
 from gtn_hpc.cluster.deadline import deadline_of
 from gtn_hpc.config import Config
-from gtn_hpc.config.claim import claim
 from gtn_hpc.core.errors import Requeue, StorageError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.core.streams import torch_generator
@@ -21,11 +20,12 @@ from gtn_hpc.curriculum.frozen import Frozen, freeze
 from gtn_hpc.inner.build import make_engine
 from gtn_hpc.meta.choices import choices_told
 from gtn_hpc.meta.events import Event, Judging, Noted, Observer, Resumed
+from gtn_hpc.meta.holding import held
 from gtn_hpc.meta.loop import Loop
 from gtn_hpc.meta.outer import Outer
 from gtn_hpc.meta.place import Place
 from gtn_hpc.meta.record import EventRecorder, RankRecorder, TensorBoard
-from gtn_hpc.meta.resuming import Checkpoints, first_does
+from gtn_hpc.meta.resuming import Checkpoints
 from gtn_hpc.meta.room import AnyRoom, Judgement
 from gtn_hpc.meta.setup import prepare
 
@@ -46,13 +46,13 @@ def train(config: Config, connection: Connection, observers: Sequence[Observer] 
     """Meta-trains to the end from the newest whole checkpoint, evaluates, and writes the run's curriculum.h5.
 
     Raises:
+        RunError: the run belongs to another configuration, or another process trains in it.
         Requeue: a signal or the deadline asked to stop; everything is saved and `state.json` says wants_requeue.
     """
     torch.set_num_threads(config.run.threads)
     communicator = connection.communicator
     deadline = deadline_of(config.run, os.environ)
-    with StopFlag(deadline=None if deadline is None else deadline.end) as stop:
-        run = first_does(communicator, lambda: claim(config, "train"))
+    with StopFlag(deadline=None if deadline is None else deadline.end) as stop, held(config, communicator) as run:
         room = prepare(config, connection.device)
         outer = Outer(room.teacher, config.meta)
         with _recorders(run, room, communicator.rank) as recorders:
@@ -119,7 +119,9 @@ class Session:
             raise
         if evaluation is not None:
             iterations = self.room.config.meta.iterations
-            self.run.update_state("train", status="done", iteration=iterations, **evaluation.summary)
+            self.run.update_state(
+                "train", wants_requeue=False, status="done", iteration=iterations, **evaluation.summary
+            )
         return Taught(self.run, frozen, evaluation)
 
     def _judge(self, frozen: Frozen) -> Judgement:

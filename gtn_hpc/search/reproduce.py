@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gtn_hpc import scores
 from gtn_hpc.cluster.environment import detect
 from gtn_hpc.config import Config, parse
+from gtn_hpc.config.curriculum import curriculum_path
 from gtn_hpc.core import environment
 from gtn_hpc.core.errors import RunError
 from gtn_hpc.core.records import Architecture, Score
@@ -101,7 +102,7 @@ def _find(path: Path, table: "pd.DataFrame", arch: str) -> Architecture:
 
 def _setting(config: Config, path: Path) -> Setting:
     run = RunDirectory(path.resolve().parent)
-    return replace(setting_of(config, run, Path(config.search.curriculum or run.curriculum)), states=None)
+    return replace(setting_of(config, run, curriculum_path(config, run)), states=None)
 
 
 def _differing(recorded: Any) -> list[str]:

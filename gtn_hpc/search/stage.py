@@ -94,7 +94,7 @@ def _claim_curriculum(run: RunDirectory, digest: str) -> None:
             f"The scores of run '{run.name}' were made with the curriculum {before[:16]}, this one is {digest[:16]}.",
             remedy="Give this search another run.name, or bring the old curriculum back.",
         )
-    run.update_state("search", curriculum=digest, done=False)
+    run.update_state("search", wants_requeue=False, curriculum=digest, done=False)
 
 
 def _score(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gtn_hpc.config import Config
+from gtn_hpc.config.curriculum import curriculum_path
 from gtn_hpc.core.errors import RunError
 from gtn_hpc.core.events import meta_seconds
 from gtn_hpc.core.rundir import RunDirectory
@@ -56,7 +57,7 @@ def duties(config: Config, run: RunDirectory, setting: Setting, algorithm: Lengt
         decide=decide,
         publish=publish,
         seconds_steps=lambda scores, truths: equal_steps(
-            scores, truths, section.steps, _share(run) / config.search.budget
+            scores, truths, section.steps, _share(config, run) / config.search.budget
         ),
         length=lambda: algorithm.length,
         lengthened=lengthened,
@@ -84,7 +85,7 @@ def equal_steps(scores: Sequence[float], truths: Sequence[float], steps: int, sh
     return round((sum(scores) / max(len(scores), 1) + share) * rate)
 
 
-def _share(run: RunDirectory) -> float:
-    """Seconds of the run's meta-training, 0 where the teacher came from elsewhere."""
-    seconds = meta_seconds(run.path)
+def _share(config: Config, run: RunDirectory) -> float:
+    """Seconds of the teacher's meta-training, 0 where no events beside its curriculum tell them."""
+    seconds = meta_seconds(curriculum_path(config, run).parent)
     return 0.0 if math.isnan(seconds) else seconds

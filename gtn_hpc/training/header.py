@@ -1,14 +1,12 @@
 """What the manager must know of a curriculum, read without torch."""
 
 import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from gtn_hpc.config.curriculum import stated_inner
 from gtn_hpc.config.teaching import Inner
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.records import ImageShape
@@ -43,18 +41,8 @@ def read_header(path: Path, inner: Inner) -> Header:
             classes=first["y"].shape[2],
             steps=file.rows("/"),
             digest=str(file.attributes.get("digest") or _digest(file)),
-            inner=_inner(path, file.attributes, inner),
+            inner=stated_inner(path, file.attributes) or inner,
         )
-
-
-def _inner(path: Path, attributes: Mapping[str, Any], default: Inner) -> Inner:
-    try:
-        stated = json.loads(attributes.get("optimiser", "{}"))
-        return Inner.model_validate(stated) if stated else default
-    except ValueError as error:
-        raise StorageError(
-            f"{path}: its attribute 'optimiser' cannot be read: {error}", remedy="Export it again."
-        ) from error
 
 
 def _digest(file: StoredFile) -> str:

@@ -163,6 +163,13 @@ trees = st.fixed_dictionaries(
 )
 
 
+def test_a_generator_needs_two_images_for_its_batch_norm():
+    with pytest.raises(ConfigError, match="batch is 1, but the generator's batch norm needs 2 images or more"):
+        parse("run: {name: a}", ["teacher.curriculum.batch=1"])
+    alone = parse("run: {name: a}", ["teacher.curriculum={batch: 1, arm: distilled_pixels}"])
+    assert alone.teacher.curriculum.batch == 1
+
+
 @given(trees)
 def test_what_is_dumped_is_read_back(tree):
     config = Config.model_validate(tree)

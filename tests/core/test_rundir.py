@@ -31,8 +31,9 @@ def test_paths_are_those_of_the_design(run):
 def test_state_remembers_each_stage(run):
     assert run.read_state() == {"schema": 1, "wants_requeue": False, "stages": {}}
     run.update_state("train", iteration=5, wants_requeue=True)
-    run.update_state("train", done=True)
     run.update_state("search", scored=3)
+    assert run.read_state()["wants_requeue"] is True
+    run.update_state("train", done=True, wants_requeue=False)
     state = run.read_state()
     assert state["wants_requeue"] is False
     assert (state["stages"]["train"]["iteration"], state["stages"]["train"]["done"]) == (5, True)
@@ -54,10 +55,12 @@ def test_a_wish_names_its_job(run, monkeypatch):
     run.update_state("train", wants_requeue=True)
     assert run.read_state()["job"] == "local"
     monkeypatch.setenv("SUBMITIT_LOCAL_JOB_ID", "7")
-    run.update_state("train")
+    run.update_state("train", wants_requeue=False)
     assert run.read_state()["job"] == "7"
     monkeypatch.setenv("SLURM_JOB_ID", "41")
-    run.update_state("train")
+    run.update_state("train", iteration=3)
+    assert run.read_state()["job"] == "7"
+    run.update_state("train", wants_requeue=True)
     assert run.read_state()["job"] == "41"
 
 
@@ -78,6 +81,29 @@ def test_a_handler_that_interrupts_a_writer_of_state_does_not_wait_for_it(run, m
         signal.signal(signal.SIGUSR2, before)
     entry = run.read_state()["stages"]["search"]
     assert (entry["scored"], entry["stopped"]) == (3, True)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_a_handler_wishes_while_state_is_written_is_not_lost(run, monkeypatch, when):
+    write, told = rundir.atomic.write_json, []
+
+    def interrupted(path, value):
+        first = not told
+        told.append(value)
+        if first and when == "before":
+            signal.raise_signal(signal.SIGUSR2)
+        write(path, value)
+        if first and when == "after":
+            signal.raise_signal(signal.SIGUSR2)
+
+    monkeypatch.setattr(rundir.atomic, "write_json", interrupted)
+    before = signal.signal(signal.SIGUSR2, lambda *_: run.update_state("search", wants_requeue=True))
+    try:
+        run.update_state("search", scored=3)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    state = run.read_state()
+    assert (state["wants_requeue"], state["stages"]["search"]["scored"]) == (True, 3)
 
 
 def test_damaged_state_is_reported(run):

@@ -123,6 +123,21 @@ def test_a_set_distilled_elsewhere_needs_only_its_values(path):
     assert found.description.optimiser == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("optimiser", "sgd", "'optimiser' is not a section inner as JSON"),
+        ("optimiser", '{"optimiser": "lion"}', "'optimiser' is not a section inner as JSON"),
+        ("learners", "conv5", "'learners' is not a list as JSON"),
+    ],
+)
+def test_an_attribute_of_another_form_is_refused_in_words(path, name, value, words):
+    storage.write(path, {"/": columns()}, {"order": "fixed", name: value}, schema=SCHEMA)
+    with pytest.raises(StorageError, match=words) as refused:
+        file.read(path)
+    assert "Export it again" in refused.value.remedy
+
+
 @pytest.mark.parametrize("missing", ["x", "y", "lr", "momentum"])
 def test_a_missing_part_is_named(path, missing):
     parts = columns()

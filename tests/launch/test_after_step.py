@@ -26,7 +26,7 @@ def verdict(run, code, *, began=0.0, restarts=0, most=20):
 def test_state_decides_whatever_the_launcher_made_of_the_code(run):
     run.update_state("train", wants_requeue=True)
     assert [verdict(run, code).requeue for code in (75, 1, 137, 0)] == [True] * 4
-    run.update_state("train", status="done")
+    run.update_state("train", wants_requeue=False, status="done")
     assert [verdict(run, code).requeue for code in (1, 137, 0)] == [False] * 3
 
 
@@ -38,6 +38,10 @@ def test_each_task_of_an_array_is_judged_by_itself(run, monkeypatch):
     failed = verdict(run, 1)
     assert (failed.requeue, failed.why) == (False, "the stage failed with exit code 1")
     run.update_state("search", scored=3)
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
+    assert verdict(run, 1).requeue
+    monkeypatch.setenv("SLURM_JOB_ID", "42")
+    run.update_state("search", wants_requeue=False)
     monkeypatch.setenv("SLURM_JOB_ID", "41")
     assert verdict(run, 75).requeue
     assert not verdict(run, 1).requeue

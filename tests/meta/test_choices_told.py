@@ -12,7 +12,12 @@ from gtn_hpc.meta.stage import train
 
 def test_the_reason_for_a_slower_adjoint_and_what_a_budget_buys_are_noted_once(tmp_path):
     seen = []
-    options = ["engine={name: trajectory, memory_budget: 1000000}", "run.precision=bf16", "meta.replicas=2", "meta.iterations=2"]
+    options = [
+        "engine={name: trajectory, memory_budget: 1000000}",
+        "run.precision=bf16",
+        "meta.replicas=2",
+        "meta.iterations=2",
+    ]
     run = train(tiny(tmp_path, *options), alone(), [seen.append]).run
     told = [event.message for event in seen if isinstance(event, Noted)]
     reasons = [text for text in told if "adjoint: traced, not the layer kit: the kit has no mixed precision" in text]

@@ -14,7 +14,8 @@ from tiny import alone, tiny
 
 from gtn_hpc.config import dump
 from gtn_hpc.core.errors import Requeue, RunError
-from gtn_hpc.meta import loop
+from gtn_hpc.core.lock import sole
+from gtn_hpc.meta import holding, loop
 from gtn_hpc.meta.events import Iterated, Noted, Refused, Resumed, WentBack
 from gtn_hpc.meta.setup import make_task
 from gtn_hpc.meta.stage import train
@@ -79,6 +80,18 @@ def test_a_stop_does_not_change_where_a_diverged_run_goes_back_to(tmp_path, monk
     assert json.loads((tmp_path / "stopped" / "tiny" / "state.json").read_text())["wants_requeue"] is True
     assert train(other, alone(), [seen.append]).frozen.digest() == expected
     assert [event.iteration for event in seen if isinstance(event, WentBack)] == [5, 5]
+
+
+def test_a_run_that_another_process_trains_is_left_alone(tmp_path, monkeypatch):
+    config, lock = tiny(tmp_path, *LONG), tmp_path / "tiny" / "train.lock"
+    monkeypatch.setattr(holding, "PATIENCE", 0.5)
+    with sole(lock, "in a test"), pytest.raises(RunError, match=f"training in .*: process {os.getpid()}"):
+        train(config, alone())
+    assert not (tmp_path / "tiny" / "checkpoints").exists()
+    with pytest.raises(Requeue), sole(tmp_path / "other.lock", "in a test"):
+        train(config, alone(), [stopping_at(3)])
+    with sole(lock, "in a test"):
+        assert lock.read_text().startswith(f"process {os.getpid()}")
 
 
 def test_a_checkpoint_without_its_configuration_beside_it_is_no_start_for_another(tmp_path):
