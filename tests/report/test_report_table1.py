@@ -9,7 +9,7 @@ from gtn_hpc import scores
 from gtn_hpc.config import parse
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.report import conclusions, figures
-from gtn_hpc.report.frames.table1 import device_of, table1, winners
+from gtn_hpc.report.frames.table1 import device_of, sharing, table1, winners
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,13 @@ def test_workers_that_share_a_gpu_and_threads_of_a_core_count(runs, monkeypatch)
     shared = winners(runs).iloc[0]
     assert shared["scoring_hours"] == pytest.approx(plain["scoring_hours"] / 4)
     assert shared["training_hours"] == pytest.approx(plain["training_hours"])
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpus", "expected"), [(4, [], 4), (4, ["A"], 4), (4, ["A", "A"], 2), (1, ["A", "A"], 1)]
+)
+def test_workers_are_dealt_out_to_the_gpus(workers, gpus, expected):
+    assert sharing(workers, {"gpus": gpus}) == expected
 
 
 def test_the_figure_has_a_line_for_each_row(runs):

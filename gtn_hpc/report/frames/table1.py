@@ -69,7 +69,7 @@ def _teacher(config: Config, run: Path) -> str:
 def _cost(config: Config, tables: ScoreTables, training: float) -> dict[str, Any]:
     unit, device = device_of(config, tables.environment)
     threads = config.run.threads if unit == "core" else 1
-    shared = 1 if unit == "core" else config.search.workers
+    shared = 1.0 if unit == "core" else sharing(config.search.workers, tables.environment)
     seconds = {
         "teaching_hours": teacher_seconds(tables) * threads,
         "scoring_hours": tables.read("scores", ("seconds",))["seconds"].sum() * threads / shared,
@@ -77,6 +77,11 @@ def _cost(config: Config, tables: ScoreTables, training: float) -> dict[str, Any
         "training_hours": training * threads,
     }
     return {name: float(value) / HOUR for name, value in seconds.items()} | {"unit": unit, "device": device}
+
+
+def sharing(workers: int, environment: Mapping[str, Any]) -> float:
+    """Workers a GPU, which are dealt out to all of a host."""
+    return max(1.0, workers / max(1, len(environment.get("gpus", []))))
 
 
 def device_of(config: Config, environment: Mapping[str, Any]) -> tuple[str, str]:
