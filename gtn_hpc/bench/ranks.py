@@ -13,10 +13,10 @@ from typing import Any, Self
 import torch
 
 from gtn_hpc.bench.workloads import WORKLOADS, make_problem
-from gtn_hpc.cluster.communicator import Communicator, SoloCommunicator, has_norm
+from gtn_hpc.cluster.communicator import Communicator, SoloCommunicator
 from gtn_hpc.cluster.connect import connect
 from gtn_hpc.cluster.environment import Master, RankEnvironment
-from gtn_hpc.cluster.reduction import FastReduction
+from gtn_hpc.cluster.reduction import FastReduction, has_norm
 from gtn_hpc.config.teaching import Engine as EngineSection
 from gtn_hpc.farm.kinship import die_with
 from gtn_hpc.inner.build import make_engine

@@ -72,6 +72,13 @@ def write(
     return final
 
 
+def remove_after(directory: Path, step: int) -> None:
+    """Removes every checkpoint of a later step, as a run wants that goes back to `step`."""
+    for path in checkpoints(directory):
+        if step_of(path) > step:
+            remove(path)
+
+
 def copied(tensors: Mapping[str, Any]) -> dict[str, Any]:
     """A copy on the CPU that `weights_only` loading accepts: what cannot be read back is refused."""
     return {key: _plain(value, f"tensors[{key!r}]") for key, value in tensors.items()}
@@ -133,7 +140,7 @@ def _newest_whole(paths: Iterable[Path], every: int) -> Path | None:
 def _retain(newest: Path, keep: int, every: int) -> None:
     """Keeps `newest`, the `keep` - 1 before it, and the newest multiple of `every` that is whole.
 
-    Later ones that are whole stay too: a run that went back began before them.
+    Later ones can only be damaged, else the run had begun there or removed them.
     """
     others = [path for path in checkpoints(newest.parent) if path != newest]
     earlier = [path for path in others if step_of(path) < step_of(newest)]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gtn_hpc.cli import console
-from gtn_hpc.meta.events import sd
 
 if TYPE_CHECKING:
     from gtn_hpc.meta.evaluation import Evaluation
@@ -50,7 +49,7 @@ def _returns(found: "Returns") -> dict[str, Any]:
 
 def _return(each: Any) -> dict[str, Any]:
     """Of the mean returns of policies [P]."""
-    from gtn_hpc.stats import mean
+    from gtn_hpc.stats import mean, sd
 
     estimate = mean(each, method="percentile", rng=np.random.default_rng(0))
     return asdict(estimate) | {"sd": sd(each), "lowest": float(each.min()), "each": each.tolist()}
@@ -104,7 +103,7 @@ def _tuned(control: "Control") -> dict[str, Any]:
 
 def _side(accuracies: Any) -> dict[str, Any]:
     """Of accuracies [learners, T]."""
-    from gtn_hpc.stats import mean
+    from gtn_hpc.stats import mean, sd
 
     last = accuracies[:, -1]
     return asdict(mean(last)) | {"sd": sd(last), "after_step": accuracies.mean(axis=0).tolist()}

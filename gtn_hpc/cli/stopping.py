@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @contextmanager
 def stoppable(run: RunDirectory, stage: str, settings: "Config") -> "Iterator[StopFlag]":
     """A flag that signals and the deadline set; `state.json` says wants_requeue from then on, for what is under way may
-    last longer than the job. When the stage begins and ends it says that nothing is wanted, at the end that it is done.
+    last longer than the job. At the stage's end, stopped or not, it says that the stage is done and wants nothing.
 
-    One of several jobs that share a search begins and ends its own part, which is not the stage.
+    One of several jobs that share a search ends its own part, which is not the stage.
     """
     from gtn_hpc.checkpoint import StopFlag
     from gtn_hpc.cluster.deadline import deadline_of
@@ -29,8 +29,6 @@ def stoppable(run: RunDirectory, stage: str, settings: "Config") -> "Iterator[St
 
     deadline = deadline_of(settings.run, os.environ)
     part = stage == "search" and settings.search.pool in ("shards", "shared")
-    if not part:
-        run.update_state(stage, wants_requeue=False)
     try:
         with StopFlag(deadline=None if deadline is None else deadline.end, then=announce) as stop:
             yield stop

@@ -2,13 +2,12 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn.utils import get_total_norm
 
 from gtn_hpc.core.errors import ClusterError
 from gtn_hpc.core.records import digest
@@ -93,12 +92,6 @@ class Communicator(ABC):
     ) -> None:
         if kind is None:
             self.close()
-
-
-def has_norm(tensors: Iterable[Tensor]) -> bool:
-    """Whether their Euclidean norm, by which a gradient is clipped, is a number: no NaN, no infinity, no overflow."""
-    held = [tensor for tensor in tensors if tensor.numel()]
-    return not held or bool(get_total_norm(held).isfinite())
 
 
 def _bits(tensor: Tensor) -> str:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 
 from gtn_hpc.cluster.communicator import Communicator, Pending
 
@@ -212,3 +213,9 @@ def _whole(pieces: list[tuple[int, Tensor]]) -> Tensor:
     if len(pieces) == 1:
         return pieces[0][1]
     return torch.cat([tensor for _, tensor in sorted(pieces, key=lambda piece: piece[0])])
+
+
+def has_norm(tensors: Iterable[Tensor]) -> bool:
+    """Whether their Euclidean norm, by which a gradient is clipped, is a number: no NaN, no infinity, no overflow."""
+    held = [tensor for tensor in tensors if tensor.numel()]
+    return not held or bool(get_total_norm(held).isfinite())

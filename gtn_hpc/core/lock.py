@@ -36,7 +36,7 @@ def sole(path: Path, doing: str, *, patience: float = 0.0, required: bool = True
         except BlockingIOError as error:
             raise RunError(
                 f"Another process is {doing}: {_holder(path)}.",
-                remedy="Wait for it or end it; to work beside it take another run.name.",
+                remedy="Wait for it, or end it.",
             ) from error
         except OSError as error:
             if required:

@@ -45,6 +45,7 @@ def run_final(config: Config, run: RunDirectory, watch: Watch = Watch()) -> list
         Requeue: `watch.stop` said so; what was trained is saved.
     """
     with sole(run.path / "final.lock", f"training winners in {run.path}", patience=PATIENCE):
+        run.update_state("final", wants_requeue=False, done=False)
         before = read_journals(run.journal)
         rows = {row.key: row for row in before.finals}
         winners = {key_of(config, winner.arch): winner for winner in top(before, config.final.top_k, run)}

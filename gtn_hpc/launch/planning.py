@@ -68,7 +68,7 @@ def _recorded_replica(run: RunDirectory, config: Config) -> float | None:
     if not run.events.is_dir():
         return None
     done = [event for event in read_events(run.events) if event.get("kind") == "iterated"]
-    took = [e["seconds"] / -(-config.meta.replicas // e.get("ranks", 1)) for e in done]  # older events name no ranks
+    took = [e["seconds"] / -(-config.meta.replicas // e.get("ranks", 1)) for e in done]
     return statistics.median(took) if took else None
 
 

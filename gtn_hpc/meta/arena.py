@@ -21,7 +21,7 @@ from gtn_hpc.inner.engine import Task
 from gtn_hpc.inner.optimisers import Tensors
 from gtn_hpc.inner.step import LearnerState
 from gtn_hpc.meta.actor_critic import Criticised, criticise
-from gtn_hpc.meta.events import Played, sd
+from gtn_hpc.meta.events import Played
 from gtn_hpc.meta.examination import Examination
 from gtn_hpc.meta.policy import Player, Units
 from gtn_hpc.meta.pupil import Tell, nobody
@@ -31,6 +31,7 @@ from gtn_hpc.meta.room import Room
 from gtn_hpc.models.critic import Critic
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.precision import use_precision
+from gtn_hpc.stats import sd
 from gtn_hpc.training.steppers import Plain
 
 CRITIC = "critic"

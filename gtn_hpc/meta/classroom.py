@@ -15,7 +15,7 @@ from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import ImageSet, Splits, load
 from gtn_hpc.inner.engine import Task
 from gtn_hpc.meta.evaluation import Evaluation, evaluate_teacher, final_accuracies
-from gtn_hpc.meta.events import Evaluated, sd
+from gtn_hpc.meta.events import Evaluated
 from gtn_hpc.meta.export import export, read_evaluation
 from gtn_hpc.meta.pupil import Tell, nobody
 from gtn_hpc.meta.replica import judged_after, stream
@@ -23,6 +23,7 @@ from gtn_hpc.meta.room import Room
 from gtn_hpc.meta.warm_start import start_from_real
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.precision import use_precision
+from gtn_hpc.stats import sd
 
 
 @dataclass(frozen=True, eq=False)

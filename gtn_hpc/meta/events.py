@@ -1,16 +1,8 @@
 """What the outer loop tells those who watch it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
-
-
-def sd(values: Sequence[float] | NDArray[np.floating]) -> float:
-    """Standard deviation of the population that `values` are drawn from; NaN of one value, which has none."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ def held(config: Config, communicator: Communicator) -> Iterator[RunDirectory]:
             locks.enter_context(
                 sole(run.path / "train.lock", f"training in {run.path}", patience=PATIENCE, required=False)
             )
-            return claim(config, "train")
+            claim(config, "train").update_state("train", wants_requeue=False)
+            return run
 
         yield first_does(communicator, take)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from gtn_hpc.cluster.communicator import Communicator, has_norm
-from gtn_hpc.cluster.reduction import REDUCTIONS, ByStep
+from gtn_hpc.cluster.communicator import Communicator
+from gtn_hpc.cluster.reduction import REDUCTIONS, ByStep, has_norm
 from gtn_hpc.core.streams import derive
 from gtn_hpc.inner.engine import Engine
 from gtn_hpc.inner.optimisers import Tensors

@@ -60,12 +60,14 @@ class Checkpoints:
                 f"{diverged.done}, after {diverged.generation} returns to a checkpoint.",
                 remedy="Lower inner.lr or meta.lr, set meta.clip, or look with gtn check-grad --replay.",
             )
-        place = self._common(meta.checkpoint_every)
+        place = self._common(meta.checkpoint_every) or self._common()
         if place is None:
             raise CheckpointError(
                 f"There is no whole checkpoint in {self.run.checkpoints} to go back to.",
                 remedy="Bring one back there, or begin anew under another run.name.",
             )
+        if self.communicator.rank == 0:
+            checkpoint.remove_after(self.run.checkpoints, place.done)
         return Place(place.done, 0, diverged.generation + 1)
 
     def keep_refused(self, place: Place, suspects: Sequence[Suspect]) -> Path:
@@ -85,6 +87,7 @@ class Checkpoints:
     def save(self, place: Place, *, wants_requeue: bool = False) -> None:
         """In the background; then `state.json` says how far the run is. Among refusals it says only what is wished."""
         if place.refused:
+            self.wait()
             self.run.update_state("train", wants_requeue=wants_requeue, status="running")
             return
         self._began = time.monotonic()

@@ -25,11 +25,6 @@ def setting_of(config: Config, run: RunDirectory, curriculum: Path) -> Setting:
     return Setting(config, curriculum, read_header(curriculum, config.inner), states)
 
 
-def job() -> str:
-    """The scheduler's name of this job, `local` outside one."""
-    return environment.job()
-
-
 @contextmanager
 def open_pool(setting: Setting, run: RunDirectory) -> Iterator[Pool[Request, Score]]:
     """The pool of `search.pool`, ready for work.
@@ -52,7 +47,7 @@ def open_local_pool(setting: Setting, run: RunDirectory, rank: int = 0) -> Itera
     section = setting.config.search
     with ExitStack() as opened:
         nursery = opened.enter_context(Nursery(MODULES)) if section.isolated else None
-        work, first = Scoring(setting, run.journal, job(), nursery), rank * section.workers
+        work, first = Scoring(setting, run.journal, environment.job(), nursery), rank * section.workers
         pool = Threads(work, section.workers, first) if section.workers > 1 else InProcess(work, first)
         yield opened.enter_context(pool)
 
@@ -82,4 +77,4 @@ def assist(config: Config, run: RunDirectory, curriculum: Path) -> None:
     """
     ranks = ranks_of(config)
     assert ranks is not None, "only ranks assist"
-    mpi.serve(Scoring(setting_of(config, run, curriculum), run.journal, job(), managed=True), ranks)
+    mpi.serve(Scoring(setting_of(config, run, curriculum), run.journal, environment.job(), managed=True), ranks)

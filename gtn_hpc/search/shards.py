@@ -10,6 +10,7 @@ from gtn_hpc.cluster.deadline import deadline_of
 from gtn_hpc.cluster.environment import detect
 from gtn_hpc.config import Config
 from gtn_hpc.config.searching import FixedList, RandomSearch
+from gtn_hpc.core.environment import job
 from gtn_hpc.core.errors import Requeue, UsageError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.farm import results
@@ -21,7 +22,7 @@ from gtn_hpc.search.algorithms import make_algorithm
 from gtn_hpc.search.backlog import Backlog
 from gtn_hpc.search.belonging import require_own
 from gtn_hpc.search.ledger import rows_of
-from gtn_hpc.search.pools import job, open_local_pool, setting_of
+from gtn_hpc.search.pools import open_local_pool, setting_of
 from gtn_hpc.search.study import Asked
 from gtn_hpc.search.watch import SILENT, Watch
 from gtn_hpc.training.request import Request

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gtn_hpc.cluster.deadline import Deadline, deadline_of
 from gtn_hpc.config import Config
+from gtn_hpc.core.environment import job
 from gtn_hpc.core.errors import Requeue, RunError
 from gtn_hpc.core.records import Score
 from gtn_hpc.core.rundir import RunDirectory
@@ -25,7 +26,7 @@ from gtn_hpc.search.ledger import JournalLedger, events
 from gtn_hpc.search.lengthening import lengthening
 from gtn_hpc.search.lock import sole_manager
 from gtn_hpc.search.loop import search
-from gtn_hpc.search.pools import job, open_pool, setting_of
+from gtn_hpc.search.pools import open_pool, setting_of
 from gtn_hpc.search.rivals import rivals_of
 from gtn_hpc.search.study import Study, Terms
 from gtn_hpc.search.trust import doubt as doubt_of
@@ -67,7 +68,7 @@ def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch
     """
     setting, deadline = setting_of(config, run, curriculum), deadline_of(config.run, os.environ)
     with sole_manager(run):
-        _claim_curriculum(run, setting.digest)
+        run.update_state("search", wants_requeue=False, done=False)
         try:
             with open_pool(setting, run) as pool, Journal(run.journal, f"{job()}-manager") as journal:
                 doubt = _score(config, run, setting, pool, journal, watch, deadline)
@@ -86,17 +87,6 @@ def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch
     return report
 
 
-def _claim_curriculum(run: RunDirectory, digest: str) -> None:
-    """A run's scores belong to one curriculum; which one is written down before the first."""
-    before = run.read_state()["stages"].get("search", {}).get("curriculum", digest)
-    if before != digest:
-        raise RunError(
-            f"The scores of run '{run.name}' were made with the curriculum {before[:16]}, this one is {digest[:16]}.",
-            remedy="Give this search another run.name, or bring the old curriculum back.",
-        )
-    run.update_state("search", wants_requeue=False, curriculum=digest, done=False)
-
-
 def _score(
     config: Config,
     run: RunDirectory,
@@ -110,6 +100,7 @@ def _score(
     section = config.search
     before = read_journals(run.journal)
     require_own(before, setting, run)
+    run.update_state("search", curriculum=setting.digest)
     fold_now_and_then = Throttle()
 
     def told(outcome: Outcome) -> None:

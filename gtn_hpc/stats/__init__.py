@@ -2,7 +2,7 @@
 
 from gtn_hpc.stats.correlation import kendall, spearman, spearman_difference
 from gtn_hpc.stats.estimate import Estimate
-from gtn_hpc.stats.means import mean, paired_difference, signed_rank
+from gtn_hpc.stats.means import mean, paired_difference, sd, signed_rank
 from gtn_hpc.stats.rates import rate
 from gtn_hpc.stats.sweeps import Sweep, mean_sweep, spearman_sweep
 
@@ -14,6 +14,7 @@ __all__ = [
     "mean_sweep",
     "paired_difference",
     "rate",
+    "sd",
     "signed_rank",
     "spearman",
     "spearman_difference",

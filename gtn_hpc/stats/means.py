@@ -10,6 +10,12 @@ from gtn_hpc.stats.estimate import Array, Estimate, finite, notes, nothing
 from gtn_hpc.stats.resampling import interval
 
 
+def sd(values: ArrayLike) -> float:
+    """Standard deviation of the population that `values` are drawn from; NaN of one value, which has none."""
+    sample = np.asarray(values)
+    return float(np.std(sample, ddof=1)) if len(sample) > 1 else np.nan
+
+
 def mean(
     sample: ArrayLike,
     *,

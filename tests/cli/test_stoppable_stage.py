@@ -57,13 +57,10 @@ def test_a_part_of_a_search_ends_without_the_search_being_done(run, pool):
     assert set(run.read_state()["stages"]["search"]) == {"updated"}
 
 
-def test_a_stage_that_fails_is_not_done_and_wants_nothing_that_an_earlier_stop_wanted(run):
-    with pytest.raises(Requeue), stoppable(run, "final", CONFIG):
-        raise Requeue("stopped")
+def test_a_stage_that_fails_is_not_done(run):
     with pytest.raises(ValueError, match="bad"), stoppable(run, "final", CONFIG):
         raise ValueError("bad")
-    assert set(run.read_state()["stages"]["final"]) == {"updated"}
-    assert not wants_requeue(run)
+    assert run.read_state()["stages"] == {}
 
 
 def test_the_run_s_deadline_stops_it(run):

@@ -47,7 +47,7 @@ def test_a_second_one_is_told_which_process_has_it_until_that_one_dies(tmp_path)
         with pytest.raises(RunError) as refused, sole(path, "at work"):
             pass
         assert refused.value.what == f"Another process is at work: process {holder.pid} on {socket.gethostname()}."
-        assert "run.name" in refused.value.remedy
+        assert refused.value.remedy == "Wait for it, or end it."
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.wait()

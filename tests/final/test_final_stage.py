@@ -53,6 +53,15 @@ def test_cut_off_after_an_epoch_it_goes_on_from_there(tmp_path: Path) -> None:
     assert len(read_journals(run.journal).finals) == 1
 
 
+def test_a_start_that_fails_wants_nothing_that_an_earlier_stop_wanted(tmp_path: Path) -> None:
+    config, run, _ = scored(tmp_path, [])
+    run.update_state("final", wants_requeue=True)
+    with pytest.raises(RunError, match="no scored architecture"):
+        run_final(config, run)
+    state = run.read_state()
+    assert (state["wants_requeue"], state["stages"]["final"]["done"]) == (False, False)
+
+
 def test_a_run_without_scores_says_so(tmp_path: Path) -> None:
     config, run, _ = scored(tmp_path, [])
     with pytest.raises(RunError, match="has no scored architecture"):

@@ -24,5 +24,7 @@ def test_a_second_training_of_a_run_is_refused_until_the_first_ends(tmp_path, mo
         assert "iterations: 4" in run.config.read_text()
         with held(tiny(tmp_path, "run.name=beside"), SoloCommunicator()) as beside:
             assert beside.path == tmp_path / "beside"
+    run.update_state("train", wants_requeue=True)
     with held(config, SoloCommunicator()) as run:
+        assert run.read_state()["wants_requeue"] is False
         assert (run.path / "config.yaml").is_file()

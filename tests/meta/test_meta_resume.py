@@ -82,6 +82,26 @@ def test_a_stop_does_not_change_where_a_diverged_run_goes_back_to(tmp_path, monk
     assert [event.iteration for event in seen if isinstance(event, WentBack)] == [5, 5]
 
 
+def test_going_back_leaves_nothing_that_a_new_start_would_take_first(tmp_path, monkeypatch):
+    """Saved at 6 by a stop, diverged at 6, gone back to 5, stopped at 6 once more: it goes on with fresh streams."""
+
+    def struck(room, iteration, replica, generation=0):
+        task = make_task(room, iteration, replica, generation)
+        last, batch = max(task.real.items())
+        spoilt = {**task.real, last: batch._replace(x=batch.x * math.nan)}
+        return replace(task, real=spoilt) if iteration == 6 and generation == 0 else task
+
+    monkeypatch.setattr(loop, "make_task", struck)
+    config = tiny(tmp_path, "meta.iterations=14", "meta.checkpoint_every=5", "meta.max_refused=1")
+    seen = []
+    for _ in range(2):
+        with pytest.raises(Requeue, match="after 6 of 14"):
+            train(config, alone(), [seen.append, stopping_at(5)])
+    train(config, alone(), [seen.append])
+    assert [event.iteration for event in seen if isinstance(event, WentBack)] == [5]
+    assert [event.iteration for event in seen if isinstance(event, Resumed)] == [6, 6]
+
+
 def test_a_run_that_another_process_trains_is_left_alone(tmp_path, monkeypatch):
     config, lock = tiny(tmp_path, *LONG), tmp_path / "tiny" / "train.lock"
     monkeypatch.setattr(holding, "PATIENCE", 0.5)

@@ -114,10 +114,18 @@ def test_workers_that_share_a_gpu_and_threads_of_a_core_count(runs, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("workers", "gpus", "expected"), [(4, [], 4), (4, ["A"], 4), (4, ["A", "A"], 2), (1, ["A", "A"], 1)]
+    ("workers", "device", "gpus", "expected"),
+    [
+        (4, "cuda", [], 4),
+        (4, "cuda", ["A"], 4),
+        (4, "auto", ["A", "A"], 2),
+        (4, "cuda:1", ["A", "A"], 4),
+        (1, "cuda", ["A", "A"], 1),
+    ],
 )
-def test_workers_are_dealt_out_to_the_gpus(workers, gpus, expected):
-    assert sharing(workers, {"gpus": gpus}) == expected
+def test_workers_are_dealt_out_to_the_gpus(workers, device, gpus, expected):
+    config = parse(f"run: {{name: x, device: '{device}'}}\nsearch: {{workers: {workers}}}")
+    assert sharing(config, {"gpus": gpus}) == expected
 
 
 def test_the_figure_has_a_line_for_each_row(runs):

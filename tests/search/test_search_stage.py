@@ -170,6 +170,8 @@ def test_a_curriculum_of_other_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="1x12x12 in 10 classes; the image set digits has 1x8x8"):
         campaign(place)
     assert not read_journals(place / "campaign" / "journal").scores
+    curriculum(place / "curriculum.h5")
+    assert campaign(place, "search.budget=1", "search.certificate.fraction=0").architectures == 1
 
 
 def test_more_steps_than_the_curriculum_has_are_refused(tmp_path: Path) -> None:
@@ -181,7 +183,7 @@ def test_another_curriculum_under_the_same_run_is_refused(tmp_path: Path) -> Non
     place = directory(tmp_path / "changed")
     campaign(place, "search.budget=1", "search.certificate.fraction=0")
     curriculum(place / "curriculum.h5", lr=0.2)
-    with pytest.raises(RunError, match="were made with the curriculum"):
+    with pytest.raises(RunError, match="were made with another curriculum"):
         campaign(place, "search.budget=2", "search.certificate.fraction=0")
 
 

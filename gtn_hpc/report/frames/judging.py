@@ -164,7 +164,7 @@ def spread(runs: Sequence[Array]) -> Spread:
     several = len(runs) > 1
     sample = np.array([run.mean() for run in runs]) if several else runs[0]
     found = stats.mean(sample)
-    sd = float(np.std(sample, ddof=1)) if len(sample) > 1 else np.nan
+    sd = stats.sd(sample)
     count = sum(len(run) for run in runs)
     low, high = np.clip([found.low, found.high], 0.0, 1.0)
     return Spread(found.value, sd, float(low), float(high), len(runs), count, "runs" if several else "learners")

@@ -37,7 +37,7 @@ def _arm(sums: Any) -> dict[str, Any]:
     """Of returns [policies, episodes]."""
     each = sums.mean(axis=1)
     found = stats.mean(each, method="percentile", rng=np.random.default_rng(0))
-    sd = float(np.std(each, ddof=1)) if len(each) > 1 else float("nan")
+    sd = stats.sd(each)
     shape = {"policies": sums.shape[0], "episodes": sums.shape[1]}
     return {"mean": found.value, "low": found.low, "high": found.high, "sd": sd, "lowest": each.min()} | shape
 

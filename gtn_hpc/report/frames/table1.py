@@ -69,7 +69,7 @@ def _teacher(config: Config, run: Path) -> str:
 def _cost(config: Config, tables: ScoreTables, training: float) -> dict[str, Any]:
     unit, device = device_of(config, tables.environment)
     threads = config.run.threads if unit == "core" else 1
-    shared = 1.0 if unit == "core" else sharing(config.search.workers, tables.environment)
+    shared = 1.0 if unit == "core" else sharing(config, tables.environment)
     seconds = {
         "teaching_hours": teacher_seconds(tables) * threads,
         "scoring_hours": tables.read("scores", ("seconds",))["seconds"].sum() * threads / shared,
@@ -79,9 +79,10 @@ def _cost(config: Config, tables: ScoreTables, training: float) -> dict[str, Any
     return {name: float(value) / HOUR for name, value in seconds.items()} | {"unit": unit, "device": device}
 
 
-def sharing(workers: int, environment: Mapping[str, Any]) -> float:
-    """Workers a GPU, which are dealt out to all of a host."""
-    return max(1.0, workers / max(1, len(environment.get("gpus", []))))
+def sharing(config: Config, environment: Mapping[str, Any]) -> float:
+    """Workers a GPU, which are dealt out to all of a host unless one is named."""
+    gpus = 1 if ":" in config.run.device else len(environment.get("gpus", []))
+    return max(1.0, config.search.workers / max(1, gpus))
 
 
 def device_of(config: Config, environment: Mapping[str, Any]) -> tuple[str, str]:
@@ -102,7 +103,7 @@ def table1(found: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for names, of_method in found.groupby(GROUP, sort=False, dropna=False):
         error = stats.mean(of_method["error"])
-        sd = float(np.std(of_method["error"], ddof=1)) if len(of_method) > 1 else np.nan
+        sd = stats.sd(of_method["error"])
         told: dict[str, Any] = dict(zip(GROUP, names, strict=True))
         told |= {name: float(of_method[name].mean(skipna=False)) for name in ("params", *PARTS)}
         told |= {"error": error.value, "sd": sd, "low": error.low, "high": error.high, "runs": len(of_method)}
