@@ -39,7 +39,7 @@ def require_images(settings: "Config", command: str) -> None:
     if settings.rl is not None:
         raise UsageError(
             f"{command} is for image sets: with the section rl there are no architectures to score.",
-            remedy="With rl these apply: gtn train, evaluate, check-grad, export and report.",
+            remedy="With rl these apply: gtn train, gtn evaluate, gtn check-grad, gtn export and gtn report.",
         )
 
 
