@@ -169,11 +169,11 @@ class Engine(Section):
 
     @model_validator(mode="after")
     def _no_option_in_vain(self) -> "Engine":
-        given = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
-        others = [name for name in given if name != "name"]
-        if self.name != "trajectory" and others:
+        fields = type(self).model_fields.items()
+        given = [key for key, field in fields if key != "name" and getattr(self, key) != field.default]
+        if self.name != "trajectory" and given:
             raise ValueError(
-                f"{', '.join(others)}: options of the engine trajectory, not of {self.name}; leave them out, or set "
+                f"{', '.join(given)}: options of the engine trajectory, not of {self.name}; leave them out, or set "
                 "engine.name=trajectory"
             )
         if self.cuda_graphs and self.adjoint in ("reverse", "compiled"):

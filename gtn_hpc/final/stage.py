@@ -44,7 +44,7 @@ def run_final(config: Config, run: RunDirectory, watch: Watch = Watch()) -> list
         ConfigError: the recipe asks for what networks of the space do not have.
         Requeue: `watch.stop` said so; what was trained is saved.
     """
-    with sole(run.path / "final.lock", f"training winners in {run.path}", patience=PATIENCE):
+    with sole(run.path / "final.lock", f"training winners in {run.path}", patience=PATIENCE, required=False):
         run.update_state("final", wants_requeue=False, done=False)
         before = read_journals(run.journal)
         rows = {row.key: row for row in before.finals}

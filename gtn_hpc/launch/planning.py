@@ -50,15 +50,11 @@ def _processes(wanted: Resources) -> int:
 def _train(config: Config, wanted: Resources, recorded: float | None, measured: Measured | None) -> Forecast:
     ranks, meta = _processes(wanted), config.meta
     most = -(-meta.replicas // ranks)
-    replica = recorded if recorded is not None or measured is None else measured.seconds
+    replica, source = recorded, "this run's events"
+    if recorded is None:
+        replica = None if measured is None else measured.seconds
+        source = "nothing is recorded or measured" if measured is None else f"{measured.device}, measured now"
     seconds = None if replica is None else replica * most * meta.iterations
-    source = (
-        "this run's events"
-        if recorded is not None
-        else f"{measured.device}, measured now"
-        if measured
-        else "nothing is recorded or measured"
-    )
     share = f"{most} of {meta.replicas} replicas in each of {meta.iterations} meta-iterations"
     return Forecast("train", ranks, share, seconds, source, 60.0 * wanted.minutes)
 

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,16 @@ def test_a_wish_names_its_job(run, monkeypatch):
     assert run.read_state()["job"] == "41"
 
 
+@contextmanager
+def interrupting(run, **told):
+    """A signal's handler that writes state in the middle of another write."""
+    before = signal.signal(signal.SIGUSR2, lambda *_: run.update_state("search", **told))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
 def test_a_handler_that_interrupts_a_writer_of_state_does_not_wait_for_it(run, monkeypatch):
     read, told = rundir.RunDirectory.read_state, []
 
@@ -74,11 +85,8 @@ def test_a_handler_that_interrupts_a_writer_of_state_does_not_wait_for_it(run, m
         return read(self)
 
     monkeypatch.setattr(rundir.RunDirectory, "read_state", interrupted)
-    before = signal.signal(signal.SIGUSR2, lambda *_: run.update_state("search", stopped=True))
-    try:
+    with interrupting(run, stopped=True):
         run.update_state("search", scored=3)
-    finally:
-        signal.signal(signal.SIGUSR2, before)
     entry = run.read_state()["stages"]["search"]
     assert (entry["scored"], entry["stopped"]) == (3, True)
 
@@ -97,11 +105,8 @@ def test_what_a_handler_wishes_while_state_is_written_is_not_lost(run, monkeypat
             signal.raise_signal(signal.SIGUSR2)
 
     monkeypatch.setattr(rundir.atomic, "write_json", interrupted)
-    before = signal.signal(signal.SIGUSR2, lambda *_: run.update_state("search", wants_requeue=True))
-    try:
+    with interrupting(run, wants_requeue=True):
         run.update_state("search", scored=3)
-    finally:
-        signal.signal(signal.SIGUSR2, before)
     state = run.read_state()
     assert (state["wants_requeue"], state["stages"]["search"]["scored"]) == (True, 3)
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -27,8 +26,7 @@ WINNERS = 3
 
 WORKERS = ([], ["search.workers=2"])
 RANKS = (["mpiexec", "-n", "3"], [])
-needs_mpiexec = pytest.mark.skipif(shutil.which("mpiexec") is None, reason="mpiexec is not installed")
-PARALLEL = ["workers", pytest.param("ranks", marks=needs_mpiexec)]
+PARALLEL = ["workers", "ranks"]
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +121,6 @@ def test_a_child_that_is_killed_is_replaced(tmp_path: Path, serial: list[FinalRo
     assert [same(row) for row in rows_of(run)] == serial
 
 
-@needs_mpiexec
 def test_ranks_without_work_end(tmp_path: Path) -> None:
     config, run, _ = scored(tmp_path / "trained", [0.9])
     run_final(config, run)
