@@ -60,6 +60,8 @@ def plan(
     settings, profile = load(config, overrides or ()), load_site(site)
     if simulate:
         require_images(settings, "gtn plan --simulate")
+        if scripts:
+            raise UsageError("--scripts is not for simulations.", remedy="Leave out --simulate, or --scripts.")
         asked = simulation.Asked(durations, nodes, walltime, mtbf, queue, startup, dispatch, figure)
         return simulation.simulate(settings, profile, asked, as_json)
     _require_unsimulated(context)

@@ -32,7 +32,7 @@ def submit(
     cluster: Annotated[str, typer.Option(help="slurm, local (a process here) or debug (this process).")] = "slurm",
     site: SiteProfile = None,
     array: Annotated[int, typer.Option(min=1, help="Split a search into so many independent jobs.")] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the batch scripts; submit nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the batch scripts (or command lines); submit nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Watch the jobs until they have ended.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -53,7 +53,7 @@ def submit(
     if stage != "train":
         require_images(settings, f"gtn submit --stage {stage}")
     if dry_run:
-        texts = submitting.texts(settings, profile, stage, array)  # type: ignore[arg-type]
+        texts = submitting.texts(settings, profile, stage, array, cluster)  # type: ignore[arg-type]
         return console.emit({"scripts": texts}) if as_json else console.say("\n".join(texts.values()))
     jobs = submitting.submit(settings, stage=stage, cluster=cluster, site=profile, array=array)  # type: ignore[arg-type]
     if not as_json:

@@ -23,7 +23,8 @@ WORDS = {
 }
 """Pydantic's kinds of error in the words of YAML; its own words serve for the others."""
 
-FORMS = {"run.name": "may hold letters, digits, dots, dashes and underscores, and begins with a letter or a digit"}
+NAME = "may hold letters, digits, dots, dashes and underscores, and begins with a letter or a digit"
+FORMS = {"run.name": NAME}
 """What texts look like whose descriptions do not say it."""
 
 
@@ -88,6 +89,11 @@ def _reason(entry: Any, key: str) -> str:
         return f"has to be a mapping, for example {{name: {example}}}; names: {', '.join(names)}"
     if entry["type"] == "string_pattern_mismatch":
         return FORMS.get(key) or "has to be " + next(row.description for row in reference() if row.name == key)
+    return in_words(entry)
+
+
+def in_words(entry: Any) -> str:
+    """What is wrong with a value, for the kinds of error that name no other keys."""
     words = entry["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return WORDS.get(entry["type"], words[:1].lower() + words[1:])
 

@@ -7,6 +7,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from gtn_hpc.config.base import Section
+from gtn_hpc.config.explain import NAME, in_words
 from gtn_hpc.core.errors import ConfigError, nearest
 
 Word = Annotated[str, Field(pattern=r"^[^\n]+$")]
@@ -93,6 +94,17 @@ def load_site(named: str | None) -> Site:
     try:
         return Site.model_validate(values)
     except ValidationError as error:
-        lines = (f"  {'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors())
         fields = f"Keys: {', '.join(Site.model_fields)}."
-        raise ConfigError(f"The site profile {path} is not valid:\n" + "\n".join(lines), remedy=fields) from error
+        lines = "\n".join(map(_line, error.errors()))
+        raise ConfigError(f"The site profile {path} is not valid:\n{lines}", remedy=fields) from error
+
+
+def _line(entry: Any) -> str:
+    """An error of one key."""
+    key, kind = ".".join(map(str, entry["loc"])) or "the file", entry["type"]
+    if kind == "extra_forbidden":
+        return f"  {key}: unknown key"
+    if kind == "string_pattern_mismatch":
+        words = NAME if key == "name" else "has to be one line of text"
+        return f"  {key}: {words} (given: {entry['input']!r})"
+    return f"  {key}: {in_words(entry)} (given: {entry['input']!r})"

@@ -68,10 +68,14 @@ def _recorded_replica(run: RunDirectory, config: Config) -> float | None:
     return statistics.median(took) if took else None
 
 
+def _workers(config: Config, processes: int) -> int:
+    """Under mpiexec the first process asks and does no work itself."""
+    return processes - 1 if processes > 1 else config.search.workers
+
+
 def _search(config: Config, wanted: Resources, journals: Journals | None) -> Forecast:
-    """Under mpiexec the first process asks and does not score."""
     processes = _processes(wanted)
-    workers = max(1, processes - 1) if processes > 1 else config.search.workers
+    workers = _workers(config, processes)
     evaluations = config.search.budget * config.search.replicas
     took = [score.seconds for score in journals.scores] if journals else []
     seconds = statistics.mean(took) * evaluations / workers if took else None
@@ -81,12 +85,14 @@ def _search(config: Config, wanted: Resources, journals: Journals | None) -> For
 
 
 def _final(config: Config, wanted: Resources, journals: Journals | None) -> Forecast:
-    section = config.final
+    section, processes = config.final, _processes(wanted)
     took = [row.seconds / row.epochs for row in journals.finals if row.epochs] if journals else []
-    seconds = statistics.mean(took) * section.epochs * section.top_k if took else None
-    share = f"{section.top_k} architecture{'' if section.top_k == 1 else 's'}, {section.epochs} epochs each"
+    most = -(-section.top_k // _workers(config, processes))
+    seconds = statistics.mean(took) * section.epochs * most if took else None
+    plural = "" if section.top_k == 1 else "s"
+    share = f"{most} of {section.top_k} architecture{plural}, {section.epochs} epochs each"
     source = f"{len(took)} recorded trainings" if took else "nothing is trained yet"
-    return Forecast("final", 1, share, seconds, source, 60.0 * wanted.minutes)
+    return Forecast("final", processes, share, seconds, source, 60.0 * wanted.minutes)
 
 
 def files(config: Config, measured: Measured) -> Mapping[str, int]:

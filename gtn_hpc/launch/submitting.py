@@ -1,8 +1,9 @@
 """Submission through submitit: to Slurm, to a process of this machine, or into this process."""
 
 import logging
+import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -76,13 +77,26 @@ def _processes(jobs: Sequence[Job]) -> tuple[int, ...]:
     return tuple(int(job.id) for job in jobs)
 
 
-def texts(settings: Config, profile: Site, stage: Stage, array: int = 1) -> dict[str, str]:
-    """Name -> the batch script that `submit` would hand to sbatch; nothing is submitted or written."""
+def texts(
+    settings: Config, profile: Site, stage: Stage, array: int = 1, cluster: Cluster = "slurm"
+) -> dict[str, str]:
+    """Name -> the batch script that `submit` would hand to sbatch, on `local` and `debug` the command lines that it
+    would run; nothing is submitted or written."""
+    run = RunDirectory(Path(settings.run.root) / settings.run.name)
+    planned = plans(settings, run.slurm / "CONFIG.yaml", profile, stage, cluster, array)
+    return _scripts(planned, profile, run) if cluster == "slurm" else {plan.name: _commands(plan) for plan in planned}
+
+
+def _commands(plan: Plan) -> str:
+    """A line for each task; the stages of one follow each other."""
+    return "\n".join(" && ".join(shlex.join(task.command(stage)) for stage in task.stages) for task in plan.tasks)
+
+
+def _scripts(planned: Iterable[Plan], profile: Site, run: RunDirectory) -> dict[str, str]:
     from submitit.slurm.slurm import _make_sbatch_string
 
-    run = RunDirectory(Path(settings.run.root) / settings.run.name)
     found: dict[str, str] = {}
-    for plan in plans(settings, run.slurm / "CONFIG.yaml", profile, stage, "slurm", array):
+    for plan in planned:
         folder = run.slurm.absolute() / "submitit"
         command = f"{profile.start} -u -m submitit.core._submit {folder}"
         count = len(plan.tasks) if len(plan.tasks) > 1 else None

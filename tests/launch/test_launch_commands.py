@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,19 @@ def test_a_dry_run_prints_the_script_and_leaves_nothing(tmp_path, capsys, monkey
     assert list(json.loads(capsys.readouterr().out)["scripts"]) == ["train"]
 
 
+def test_a_dry_run_without_a_cluster_prints_what_would_run(tmp_path, capsys):
+    asked = ["submit", TINY, f"run.root={tmp_path}", "--dry-run", "--cluster", "local"]
+    assert main([*asked, "--stage", "pipeline"]) == 0
+    run = tmp_path / "tiny"
+    gtn, file = f"{sys.executable} -m gtn_hpc", run / "slurm" / "CONFIG.yaml"
+    stages = [f"{gtn} {stage} {file}" for stage in ("train", "search", "final")]
+    assert capsys.readouterr().out.strip() == " && ".join([*stages, f"{gtn} report {run}"])
+    assert main([*asked, "--stage", "search", "--array", "2"]) == 0
+    shards, rest = [f"search.pool=shards search.shard={index}/2" for index in range(2)], f"{gtn} search {file}"
+    assert capsys.readouterr().out.splitlines() == [*(f"{rest} {shard}" for shard in shards), rest]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_debug_job_runs_here_and_tells_its_outcome(tmp_path, capsys):
     assert main(["submit", TINY, f"run.root={tmp_path}", "--cluster", "debug", "--json"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -37,6 +51,7 @@ def test_a_debug_job_runs_here_and_tells_its_outcome(tmp_path, capsys):
         (["submit", TINY, "--stage", "teach", "--dry-run"], "'teach' cannot be submitted"),
         (["submit", TINY, "--site", "nowhere", "--dry-run"], "There is no site profile 'nowhere'"),
         (["plan", TINY, "meta.iteration=3"], "Did you mean 'iterations'?"),
+        (["plan", TINY, "--simulate", "--scripts"], "--scripts is not for simulations"),
     ],
 )
 def test_wrong_words_are_explained(arguments, words, capsys, monkeypatch):

@@ -12,6 +12,8 @@ from gtn_hpc.core.events import EventLog
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.launch.measuring import Measured, measure
 from gtn_hpc.launch.planning import files, forecasts, lines
+from gtn_hpc.scores.journal import Journal
+from gtn_hpc.scores.rows import FinalRow
 
 TINY = Path(__file__).parents[1] / "slurm" / "tiny.yaml"
 FOUR = Site(train=Resources(nodes=2, tasks_per_node=2, minutes=1), search=Resources(tasks_per_node=3))
@@ -38,6 +40,20 @@ def test_shares_and_time_follow_from_a_measurement(config):
     text = "\n".join(lines(config, [train, search, final], measured))
     assert "about 5.0 min (cpu, measured now), limit 1.0 min, 5 requeues" in text
     assert "300 MiB a process" in text
+
+
+def test_winners_that_are_trained_at_the_same_time_take_less(config):
+    """Three tasks, of which the first asks: two winners at a time, so five take three rounds of ten seconds an epoch."""
+    run = run_of(config)
+    run.create()
+    with Journal(run.journal) as journal:
+        journal.append([FinalRow("key", "arch", 0, 2, 1, 0.9, 1.0, 0.9, 1.0, "ok", 20.0)])
+    five = config.model_copy(update={"final": config.final.model_copy(update={"top_k": 5, "epochs": 4})})
+    final = forecasts(five, Site(final=Resources(tasks_per_node=3)), run, None)[2]
+    assert (final.processes, final.share, final.seconds) == (3, "3 of 5 architectures, 4 epochs each", 10.0 * 4 * 3)
+    assert forecasts(five, Site(), run, None)[2].seconds == 10.0 * 4 * 5
+    workers = five.model_copy(update={"search": five.search.model_copy(update={"workers": 2})})
+    assert forecasts(workers, Site(), run, None)[2].seconds == 10.0 * 4 * 3
 
 
 def test_what_is_recorded_counts_more_than_a_measurement(config):

@@ -74,6 +74,23 @@ def test_a_wrong_profile_says_what_is_right(tmp_path, monkeypatch):
         load_site(str(wrong))
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("name: my site", r"name: may hold letters.*\(given: 'my site'\)"),
+        ('partition: "a\\nb"', r"partition: has to be one line of text \(given: 'a\\nb'\)"),
+        ("train: {gpus: 3}", "train.gpus: unknown key"),
+        ("modules: cuda", r"modules: has to be a list \(given: 'cuda'\)"),
+        ("- a", "the file: has to be a section with keys"),
+    ],
+)
+def test_a_wrong_key_of_a_profile_is_told_in_words(text, line, tmp_path):
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(text)
+    with pytest.raises(ConfigError, match=line):
+        load_site(str(wrong))
+
+
 @pytest.mark.parametrize(("stage", "array"), [("train", 1), ("search", 3), ("pipeline", 3)])
 def test_submitted_scripts_are_as_accepted(stage, array, tmp_path):
     config = parse("run: {name: golden, root: /runs}")
