@@ -77,7 +77,6 @@ def demo(
 
 def run_all(settings: "Config") -> Findings:
     """The stages."""
-    from gtn_hpc.config.claim import claim
     from gtn_hpc.meta.evaluation import Evaluation
     from gtn_hpc.report.page import write as write_page
 
@@ -87,10 +86,9 @@ def run_all(settings: "Config") -> Findings:
     taught = teach(settings)
     assert isinstance(taught.evaluation, Evaluation), "the only process is the first"
     console.note(f"2 of 4: score {budget} architectures with its curriculum, and train a sample on real data")
-    run = claim(settings, "search")
+    run = taught.run
     report = score_all(settings, run)
     console.note(f"3 of 4: train the best on real data, {settings.final.epochs} epochs, {winners} in all")
-    claim(settings, "final")
     rows = train_winners(settings, run)
     console.note("4 of 4: write the report")
     page = write_page([run], run.report)

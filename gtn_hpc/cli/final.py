@@ -34,18 +34,14 @@ def final(
     Example: gtn final configs/digits.yaml --top-k 3
     """
     from gtn_hpc.config import load
-    from gtn_hpc.config.claim import claim
     from gtn_hpc.final.pools import assist, ranks_of
 
     settings = load(config, [*(overrides or ()), *([f"final.top_k={top_k}"] if top_k else [])])
     require_images(settings, "gtn final")
-    ranks = ranks_of()
-    if ranks is not None and ranks.rank > 0:
-        run = RunDirectory(Path(settings.run.root) / settings.run.name)
-        with crashes_go_to(run.path):
-            return assist(settings, run)
-    run = claim(settings, "final")
+    ranks, run = ranks_of(), RunDirectory(Path(settings.run.root) / settings.run.name)
     with crashes_go_to(run.path):
+        if ranks is not None and ranks.rank > 0:
+            return assist(settings, run)
         rows = train_winners(settings, run)
     if as_json:
         console.emit({"run": run.path, "scores": run.scores, "final": [_summary(row) for row in rows]})

@@ -32,7 +32,6 @@ def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = Fals
     Example: gtn search configs/digits.yaml search.budget=200 search.curriculum=teacher.h5
     """
     from gtn_hpc.config import load
-    from gtn_hpc.config.claim import claim
     from gtn_hpc.search.pools import assist, ranks_of
 
     settings = load(config, overrides or ())
@@ -41,13 +40,10 @@ def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = Fals
         return score_shard(settings)
     if settings.search.pool == "shared":
         return score_shared(settings)
-    ranks = ranks_of(settings)
-    if ranks is not None and ranks.rank > 0:
-        run = RunDirectory(Path(settings.run.root) / settings.run.name)
-        with crashes_go_to(run.path):
-            return assist(settings, run, curriculum_for(settings, run))
-    run = claim(settings, "search")
+    ranks, run = ranks_of(settings), RunDirectory(Path(settings.run.root) / settings.run.name)
     with crashes_go_to(run.path):
+        if ranks is not None and ranks.rank > 0:
+            return assist(settings, run, curriculum_for(settings, run))
         report = score_all(settings, run)
     if as_json:
         console.emit(_summary(run, report))

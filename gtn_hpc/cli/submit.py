@@ -32,7 +32,9 @@ def submit(
     cluster: Annotated[str, typer.Option(help="slurm, local (a process here) or debug (this process).")] = "slurm",
     site: SiteProfile = None,
     array: Annotated[int, typer.Option(min=1, help="Split a search into so many independent jobs.")] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the batch scripts (or command lines); submit nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the batch scripts (or command lines); submit nothing.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Watch the jobs until they have ended.")] = False,
     as_json: Json = False,
 ) -> None:

@@ -6,6 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 
 from gtn_hpc.config import Config
+from gtn_hpc.config.claim import claim
 from gtn_hpc.core.errors import Requeue, RunError
 from gtn_hpc.core.lock import PATIENCE, sole
 from gtn_hpc.core.rundir import RunDirectory
@@ -34,18 +35,20 @@ class Watch:
 
 
 def run_final(config: Config, run: RunDirectory, watch: Watch = Watch()) -> list[FinalRow]:
-    """Rows of the `final.top_k` best architectures of `run`, in the order of their estimates.
+    """Rows of the `final.top_k` best architectures of `run`, the directory of `config`, by their estimates.
 
     What was trained before is not trained again; a training that was cut off goes on from its checkpoint. Several are
     trained at a time, by `search.workers` or by the other ranks of mpiexec; how many changes no result.
 
     Raises:
-        RunError: the run has no scored architectures, or another process trains its winners.
+        RunError: the run has no scored architectures or belongs to another configuration, or another process trains
+            its winners.
         ConfigError: the recipe asks for what networks of the space do not have.
         Requeue: `watch.stop` said so; what was trained is saved.
     """
+    run.create()
     with sole(run.path / "final.lock", f"training winners in {run.path}", patience=PATIENCE, required=False):
-        run.update_state("final", wants_requeue=False, done=False)
+        claim(config, "final").update_state("final", wants_requeue=False, done=False)
         before = read_journals(run.journal)
         rows = {row.key: row for row in before.finals}
         winners = {key_of(config, winner.arch): winner for winner in top(before, config.final.top_k, run)}

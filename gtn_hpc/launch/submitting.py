@@ -77,9 +77,7 @@ def _processes(jobs: Sequence[Job]) -> tuple[int, ...]:
     return tuple(int(job.id) for job in jobs)
 
 
-def texts(
-    settings: Config, profile: Site, stage: Stage, array: int = 1, cluster: Cluster = "slurm"
-) -> dict[str, str]:
+def texts(settings: Config, profile: Site, stage: Stage, array: int = 1, cluster: Cluster = "slurm") -> dict[str, str]:
     """Name -> the batch script that `submit` would hand to sbatch, on `local` and `debug` the command lines that it
     would run; nothing is submitted or written."""
     run = RunDirectory(Path(settings.run.root) / settings.run.name)

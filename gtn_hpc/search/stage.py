@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gtn_hpc.cluster.deadline import Deadline, deadline_of
 from gtn_hpc.config import Config
+from gtn_hpc.config.claim import claim
 from gtn_hpc.core.environment import job
 from gtn_hpc.core.errors import Requeue, RunError
 from gtn_hpc.core.records import Score
@@ -57,18 +58,19 @@ class SearchReport:
 def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch = SILENT) -> SearchReport:
     """Scores architectures until `search.budget` distinct ones are done, and trains the certificate's sample.
 
-    Goes on from what the journals of `run` hold; scores.h5 is folded on the way and at the end.
+    `run` is the directory of `config`. Goes on from what its journals hold; scores.h5 is folded on the way and at the
+    end.
 
     Raises:
         StorageError, DataError: curriculum or images are missing or do not fit each other.
-        RunError: the journals belong to another search, another process searches in `run`, or the policy of the
-            certificate is to stop, and the ranking is not to be trusted.
+        RunError: the run or its journals belong to another search, another process searches in `run`, or the policy
+            of the certificate is to stop, and the ranking is not to be trusted.
         SpaceExhausted: the space is smaller than the budget.
         Requeue: `watch.stop` said so, or nothing that is left would end before the deadline; a new start goes on.
     """
     setting, deadline = setting_of(config, run, curriculum), deadline_of(config.run, os.environ)
     with sole_manager(run):
-        run.update_state("search", wants_requeue=False, done=False)
+        claim(config, "search").update_state("search", wants_requeue=False, done=False)
         try:
             with open_pool(setting, run) as pool, Journal(run.journal, f"{job()}-manager") as journal:
                 doubt = _score(config, run, setting, pool, journal, watch, deadline)

@@ -96,12 +96,14 @@ class Study:
         return None if self._stop() else self._backlog.take()
 
     def _propose(self) -> bool:
-        """Whether the algorithm proposed something. A space without more is told when all else is done."""
-        fresh = self.distinct < self._terms.budget
+        """Whether the algorithm proposed something. A space without more leaves longer trainings of what is known; it
+        is told when all else is done."""
+        fresh = self._exhausted is None and self.distinct < self._terms.budget
         try:
-            proposal = None if self._exhausted else self._algorithm.ask(self._asks, fresh=fresh)
+            proposal = self._algorithm.ask(self._asks, fresh=fresh)
         except SpaceExhausted as error:
-            proposal, self._exhausted = None, error
+            self._exhausted, fresh = error, False
+            proposal = self._algorithm.ask(self._asks, fresh=False)
         if proposal is None:
             if self._exhausted and not self._waiting:
                 raise self._exhausted

@@ -80,9 +80,11 @@ def test_a_diverged_winner_is_a_row_and_not_trained_again(tmp_path: Path) -> Non
 def test_one_process_at_a_time_trains_the_winners_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "PATIENCE", 0.0)
     config, run, _ = scored(tmp_path, [0.9])
+    before = run.config.read_text()
     with (
         sole(run.path / "final.lock", "in a test"),
         pytest.raises(RunError, match=f"is training winners in .*: process {os.getpid()} on"),
     ):
-        run_final(config, run)
+        run_final(config.model_copy(update={"final": config.final.model_copy(update={"top_k": 9})}), run)
+    assert run.config.read_text() == before
     assert len(run_final(config, run)) == 1

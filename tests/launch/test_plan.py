@@ -43,7 +43,7 @@ def test_shares_and_time_follow_from_a_measurement(config):
 
 
 def test_winners_that_are_trained_at_the_same_time_take_less(config):
-    """Three tasks, of which the first asks: two winners at a time, so five take three rounds of ten seconds an epoch."""
+    """Three tasks, of which the first asks: two winners at a time, so five take three rounds of 10 s an epoch."""
     run = run_of(config)
     run.create()
     with Journal(run.journal) as journal:

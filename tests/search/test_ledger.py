@@ -12,6 +12,7 @@ from gtn_hpc.core.records import ImageShape, Score
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.replay import Journals, read_journals
+from gtn_hpc.search import lock
 from gtn_hpc.search.algorithm import Outcome, Proposal
 from gtn_hpc.search.ledger import JournalLedger, events
 from gtn_hpc.search.lock import sole_manager
@@ -68,7 +69,10 @@ def _try_to_manage(run: RunDirectory) -> None:
         pass
 
 
-def test_one_process_manages_a_run_and_its_end_lets_the_next_in(tmp_path: Path) -> None:
+def test_one_process_manages_a_run_and_its_end_lets_the_next_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "PATIENCE", 0.0)
     run = RunDirectory(tmp_path)
     with sole_manager(run):
         other = multiprocessing.get_context("fork").Process(target=_try_to_manage, args=(run,))

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from search_campaign import begin, campaign, curriculum
+from search_campaign import begin, campaign, configured, curriculum
 
 from gtn_hpc.core.errors import ConfigError, DataError, Requeue, RunError, StorageError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import comparing
 from gtn_hpc.scores.opened import open as open_scores
 from gtn_hpc.scores.replay import read_journals
+from gtn_hpc.search import lock
+from gtn_hpc.search.lock import sole_manager
 from gtn_hpc.search.novelty import SpaceExhausted
 from gtn_hpc.search.stage import run_search
 from gtn_hpc.search.watch import Watch
@@ -56,6 +58,16 @@ def test_the_tables_hold_every_replica_with_its_history(undisturbed: RunDirector
 def test_the_same_search_again_has_the_same_digest(undisturbed: RunDirectory, tmp_path: Path) -> None:
     campaign(directory(tmp_path / "b"))
     assert comparing.digest(tmp_path / "b" / "campaign") == comparing.digest(undisturbed)
+
+
+def test_a_second_search_of_a_run_is_refused_before_it_changes_anything(
+    undisturbed: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "PATIENCE", 0.0)
+    place, before = undisturbed.path.parent, [file.read_bytes() for file in (undisturbed.config, undisturbed.state)]
+    with sole_manager(undisturbed), pytest.raises(RunError, match="Another process is searching in"):
+        run_search(configured(place, "search.budget=9"), undisturbed, place / "curriculum.h5")
+    assert [file.read_bytes() for file in (undisturbed.config, undisturbed.state)] == before
 
 
 def test_a_finished_search_scores_nothing_again(undisturbed: RunDirectory) -> None:

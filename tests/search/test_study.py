@@ -1,15 +1,18 @@
 """Asks and tells: the budget, what is known already, and replay after a stop anywhere."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from gtn_hpc.config.searching import ConvSpace
+from gtn_hpc.config.searching import SuccessiveHalving as HalvingSection
 from gtn_hpc.core.errors import RunError
 from gtn_hpc.core.records import Architecture, ImageShape, Score
 from gtn_hpc.farm import InProcess
 from gtn_hpc.search.algorithm import Algorithm, Outcome, Proposal
+from gtn_hpc.search.halving import SuccessiveHalving
 from gtn_hpc.search.loop import search
 from gtn_hpc.search.novelty import Novelty, SpaceExhausted
 from gtn_hpc.search.random_search import RandomSearch
@@ -134,6 +137,19 @@ def test_a_small_space_says_that_it_is_exhausted_and_keeps_its_scores() -> None:
     with pytest.raises(SpaceExhausted, match="18 architectures are known"):
         run(memory, budget=19, replicas=1)
     assert len(memory.scores) == 18
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_halving_goes_on_with_what_an_exhausted_space_gave(asynchronous: bool) -> None:
+    section = HalvingSection(first=1, eta=3, asynchronous=asynchronous)
+    memory = Memory()
+    for _ in range(2):  # the second time it is taken up where it ended
+        with pytest.raises(SpaceExhausted, match="18 architectures are known"):
+            run(memory, SuccessiveHalving(section, SPACE, 27, seed=1), budget=19, replicas=1)
+        rungs = Counter(score.fidelity for score in memory.scores)
+        assert rungs[1] == 18
+        assert (rungs[3], rungs[9], rungs[27]) == (6, 2, 0) or (asynchronous and rungs[3] >= 6 and rungs[9] >= 2)
+        assert len(keys(memory.scores)) == len(set(keys(memory.scores)))
 
 
 def test_a_stop_leaves_nothing_half_told_and_asks_no_more() -> None:
