@@ -11,6 +11,7 @@ from gtn_hpc.core.records import Batch, Hyper
 from gtn_hpc.inner.adjoint import Adjoint, Step
 from gtn_hpc.inner.compiled import Compiled
 from gtn_hpc.inner.flat import FlatLearner, FlatState
+from gtn_hpc.inner.graphed import WARM_UP, beside
 from gtn_hpc.inner.reverse import Reverse
 from gtn_hpc.inner.step import Learner, LearnerState, inner_step
 from gtn_hpc.inner.traced import Traced
@@ -62,37 +63,26 @@ class Flat(Stepper):
         return LearnerState(self._learner.params(self._state.theta), self._state.buffers, optimiser)
 
 
-class Graphed(Flat):
+class GraphedSteps(Flat):
     """`Flat` on a GPU with each step launched as one CUDA graph, captured at the third step.
 
     A small network's step is otherwise the time to launch its operations. The state lives in the graph's own memory.
     """
 
-    WARM_UP = 2
-    """Steps before the capture: libraries choose and allocate in their first calls, which a graph may not hold."""
-
     def __init__(self, learner: Learner, state: LearnerState, adjoint: Adjoint) -> None:
         super().__init__(learner, state, adjoint)
         self._taken, self._graph = 0, torch.cuda.CUDAGraph()
-        self._side = torch.cuda.Stream()
 
     def step(self, t: int, batch: Batch, hyper: Hyper) -> None:
         self._taken += 1
-        if self._taken <= self.WARM_UP:
-            self._beside(lambda: super(Graphed, self).step(t, batch, hyper))
+        if self._taken <= WARM_UP:
+            beside(lambda: super(GraphedSteps, self).step(t, batch, hyper))
             return
-        if self._taken == self.WARM_UP + 1:
+        if self._taken == WARM_UP + 1:
             self._capture(t, batch, hyper)
         for place, value in zip(self._given.inputs(), (*batch, *hyper), strict=True):
             place.copy_(value)
         self._graph.replay()
-
-    def _beside(self, work: Callable[[], None]) -> None:
-        """On another stream, as captures want it of what runs before them."""
-        self._side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self._side):
-            work()
-        torch.cuda.current_stream().wait_stream(self._side)
 
     def _capture(self, t: int, batch: Batch, hyper: Hyper) -> None:
         self._given = Step(t, Batch(*(v.clone() for v in batch)), Hyper(*(v.clone() for v in hyper)))
@@ -104,7 +94,7 @@ class Graphed(Flat):
 
     def state(self) -> LearnerState:
         found = super().state()
-        if self._taken <= self.WARM_UP:
+        if self._taken <= WARM_UP:
             return found
         return LearnerState(_copies(found.params), _copies(found.buffers), _copies(found.optimiser))
 
@@ -131,4 +121,4 @@ def make_stepper(fast: str, device: torch.device) -> Begin:
     adjoint = adjoints.get(name, Reverse)()
     if name != "graphs" or device.type != "cuda":
         return lambda learner, state: Flat(learner, state, adjoint)
-    return lambda learner, state: (Flat if learner.stochastic else Graphed)(learner, state, adjoint)
+    return lambda learner, state: (Flat if learner.stochastic else GraphedSteps)(learner, state, adjoint)
