@@ -22,6 +22,10 @@ class Damaged(CheckpointError):
     """Not what was written; the checkpoint before it may still be whole."""
 
 
+class Unreadable(CheckpointError):
+    """The system does not give it out, which says nothing of what it holds."""
+
+
 @dataclass(frozen=True, eq=False)
 class Loaded:
     """A checkpoint in memory: nested `tensors` on the CPU as they were saved, and the `meta` of its manifest."""
@@ -50,7 +54,8 @@ def load(path: Path) -> Loaded:
 def latest(directory: Path, report: Callable[[str], None] | None = None, every: int = 1) -> Loaded | None:
     """The newest whole checkpoint, or None. Each damaged one on the way is told to `report` in a sentence.
 
-    With `every` only steps that are multiples of it count.
+    With `every` only steps that are multiples of it count. Raises CheckpointError where one cannot be read or is of
+    another schema: what is older must not take its place.
     """
     for path in checkpoints(directory):
         if step_of(path) % every:
@@ -63,16 +68,17 @@ def latest(directory: Path, report: Callable[[str], None] | None = None, every: 
     return None
 
 
-def is_whole(path: Path) -> bool:
+def is_damaged(path: Path) -> bool:
+    """Whether it was read and is not what was written."""
     try:
         load(path)
-    except Damaged:
-        return False
-    return True
+    except CheckpointError as error:
+        return isinstance(error, Damaged)
+    return False
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    if not path.is_dir():
+    if not _is_directory(path):
         raise Damaged(f"{path}: there is no such checkpoint", remedy="Name a step-* directory.")
     try:
         manifest = json.loads(_read(path / MANIFEST))
@@ -94,5 +100,21 @@ def _manifest(path: Path) -> dict[str, Any]:
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise Damaged(f"{path}: {error.strerror}", remedy=REMEDY) from None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> Unreadable:
+    return Unreadable(
+        f"{path} cannot be read: {error.strerror}",
+        remedy="Mend its permissions or wait for the file system, then start again; nothing was removed.",
+    )

@@ -24,7 +24,7 @@ from gtn_hpc.checkpoint.layout import (
     step_directory,
     step_of,
 )
-from gtn_hpc.checkpoint.reading import is_whole
+from gtn_hpc.checkpoint.reading import is_damaged
 from gtn_hpc.core.atomic import fsync_directory
 from gtn_hpc.core.errors import CheckpointError
 from gtn_hpc.core.records import digest
@@ -133,20 +133,20 @@ def _put(hidden: Path, final: Path) -> None:
     fsync_directory(final.parent)
 
 
-def _newest_whole(paths: Iterable[Path], every: int) -> Path | None:
-    return next((path for path in paths if step_of(path) % every == 0 and is_whole(path)), None)
+def _newest_regular(paths: Iterable[Path], every: int) -> Path | None:
+    return next((path for path in paths if step_of(path) % every == 0 and not is_damaged(path)), None)
 
 
 def _retain(newest: Path, keep: int, every: int) -> None:
     """Keeps `newest`, the `keep` - 1 before it, and the newest multiple of `every` that is whole.
 
-    Later ones can only be damaged, else the run had begun there or removed them.
+    Later ones can only be damaged, else the run had begun there or removed them. What cannot be read stays.
     """
     others = [path for path in checkpoints(newest.parent) if path != newest]
     earlier = [path for path in others if step_of(path) < step_of(newest)]
     same_or_later = [path for path in others if step_of(path) >= step_of(newest)]
-    stale = [path for path in same_or_later if step_of(path) == step_of(newest) or not is_whole(path)]
-    regular = newest if step_of(newest) % every == 0 else _newest_whole(earlier, every)
+    stale = [path for path in same_or_later if step_of(path) == step_of(newest) or is_damaged(path)]
+    regular = newest if step_of(newest) % every == 0 else _newest_regular(earlier, every)
     for path in [*earlier[keep - 1 :], *stale]:
         if path != regular:
             remove(path)

@@ -9,6 +9,7 @@ GtnError                 exit 1   a message that says what, where, the valid val
 │   └── CheckpointError  exit 1   a checkpoint is missing, damaged or of another model
 ├── RunError             exit 1   a run directory cannot be used
 ├── ClusterError         exit 1   processes cannot find or follow each other
+│   └── DeviceLost       exit 1   a GPU gives this process nothing more
 ├── NonFiniteError       exit 1   a NaN or an infinity where a number is needed
 ├── OutOfMemory          exit 1   a device or a limit had no memory left
 └── Requeue              exit 75  stopped by a signal or a deadline; state.json says wants_requeue
@@ -58,6 +59,10 @@ class RunError(GtnError):
 
 
 class ClusterError(GtnError):
+    pass
+
+
+class DeviceLost(ClusterError):
     pass
 
 

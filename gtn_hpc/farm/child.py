@@ -96,7 +96,7 @@ class Nursery:
 
 
 class Child(Generic[Task, Result]):
-    """Does `work` in a child of `nursery`; a new one takes the place of one that died."""
+    """Does `work` in a child of `nursery`, once started, and again after it died."""
 
     def __init__(self, nursery: Nursery, work: Work[Task, Result], rank: int, bounds: Bounds) -> None:
         self._nursery, self._job, self._bounds = nursery, Job(work, rank, bounds.bytes), bounds
@@ -116,10 +116,13 @@ class Child(Generic[Task, Result]):
         self._result(Bounds())
         self._base = resident(self._pid)
 
+    @property
+    def alive(self) -> bool:
+        """Whether it was started and has not been found dead."""
+        return self._connection is not None
+
     def __call__(self, task: Task) -> Result:
         """Raises ChildDied where the child did not come to an end, and what the work raised."""
-        if self._connection is None:
-            self.start()
         self._began = time.monotonic()
         self._send(task)
         result: Result = self._result(self._bounds)

@@ -23,7 +23,8 @@ class Isolated(Generic[Task, Result]):
     """Does `work` in a child of `nursery`; `verdict` says what a task gives whose child died of it.
 
     A timeout is the task's, and so is a lack of memory once `again` knows no more what to try instead. A crash is tried
-    once more; a kill from outside is no verdict: the task is done again, up to a set count.
+    once more; a kill from outside is no verdict: the task is done again, up to a set count. Nor is the end of a child
+    that has no task yet: that ends the worker.
     """
 
     work: Work[Task, Result]
@@ -45,6 +46,8 @@ class Isolated(Generic[Task, Result]):
     def _do(self, child: Child[Task, Result], task: Task) -> Result:
         killed = crashed = 0
         while True:
+            if not child.alive:
+                _start(child)
             try:
                 return child(task)
             except ChildDied as death:

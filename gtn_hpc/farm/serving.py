@@ -11,6 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from gtn_hpc.core.errors import DeviceLost
 from gtn_hpc.farm.pool import Work
 
 AWAKE = 3e-4
@@ -40,17 +41,25 @@ class Reply:
 
 
 def serve(connection: Connection) -> None:
-    """Returns when the parent has closed its end."""
+    """Returns when the parent has closed its end.
+
+    Raises:
+        DeviceLost: a task left this process without its device; what it did is to be done by another.
+    """
     try:
         job: Job = connection.recv()
         with job.work.open(job.rank) as do:
             _limit(job.bytes)
             connection.send(Reply())
             while True:
-                task = _next(connection)
-                connection.send_bytes(packed(reply_to(do, task)))
+                reply = reply_to(do, _next(connection))
+                if isinstance(reply.error, DeviceLost):
+                    raise reply.error
+                connection.send_bytes(packed(reply))
     except EOFError:
         return
+    except DeviceLost:
+        raise
     except Exception as error:
         connection.send_bytes(packed(Reply(error=error)))
 

@@ -35,7 +35,11 @@ class Checkpoints:
         self._saver = BackgroundSaver(self.run.checkpoints, self.config.meta.keep, self.config.meta.checkpoint_every)
 
     def resume(self, begin: Callable[[], None]) -> Place:
-        """The newest whole checkpoint on all ranks; where there is none, the beginning, which is saved as one."""
+        """The newest whole checkpoint on all ranks; where there is none, the beginning, which is saved as one.
+
+        Raises:
+            CheckpointError: one cannot be read, or there are some, all of them damaged.
+        """
         place = self._common()
         if place is not None:
             return place
@@ -114,11 +118,19 @@ class Checkpoints:
         self.wait()
         found = checkpoint.latest(self.run.checkpoints, self.report, every)
         if found is None:
-            return None
+            return None if every > 1 else self._require_none()
         require_own(self.run, self.config, found.meta["config"], f"The configuration in {found.path}")
         self.outer.restore(dict(found.tensors))
         self._tell(place := Place(**found.meta["place"]), wants_requeue=False)
         return place
+
+    def _require_none(self) -> None:
+        """What was taught must not be begun anew without a word."""
+        if any(self.run.checkpoints.glob("step-*")):
+            raise CheckpointError(
+                f"None of the checkpoints in {self.run.checkpoints} is whole.",
+                remedy="Bring a whole one back there. To begin anew, remove them or take another run.name.",
+            )
 
 
 def first_does(communicator: Communicator, action: Callable[[], Result]) -> Result:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from gtn_hpc.config import Config
-from gtn_hpc.core.errors import NonFiniteError
+from gtn_hpc.core.errors import DeviceLost, NonFiniteError, StorageError
 from gtn_hpc.core.records import Score
 from gtn_hpc.core.streams import derive, torch_generator
 from gtn_hpc.curriculum.frozen import Frozen
@@ -51,6 +51,23 @@ class Verdict:
     curve: Mapping[int, float] = field(default_factory=dict)
     extra: Mapping[str, float] = field(default_factory=dict)
     detail: str = ""
+
+
+def require_device(device: torch.device) -> None:
+    """After a failed kernel all that a process asks of a GPU fails.
+
+    Raises:
+        DeviceLost: such a kernel ran.
+    """
+    if device.type != "cuda":
+        return
+    try:
+        torch.cuda.synchronize(device)
+    except RuntimeError as error:
+        raise DeviceLost(
+            f"{device} gives this process nothing more: {str(error).splitlines()[0]}",
+            remedy="Start again: it goes on where it was. Where it ends there again, take the GPU's node out.",
+        ) from error
 
 
 def nothing() -> None:
@@ -95,7 +112,12 @@ class Evaluator:
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}
 
     def evaluate(self, request: Request) -> Score:
-        """One row. Whatever happens inside the training is a status of the row, never an exception.
+        """One row. Whatever happens inside the training is a status of the row, never an exception, but for what would
+        befall the architectures after it too.
+
+        Raises:
+            StorageError: the disk does not take a learner.
+            DeviceLost: the training left this process without its GPU.
 
         Where memory ends it is tried once more, then with smaller chunks. Cost: `fidelity` training steps and a pass
         over the validation split after each step of `search.score_at` (of a truth also `search.certificate.score_at`);
@@ -126,9 +148,12 @@ class Evaluator:
             return Verdict("nan", detail=error.what)
         except (torch.OutOfMemoryError, MemoryError) as error:
             return Verdict("oom", detail=str(error)[-DETAIL:])
+        except StorageError:
+            raise
         except Exception as error:
-            status = "oom" if out_of_memory(error) else "error"
-            return Verdict(status, detail=traceback.format_exc()[-DETAIL:])
+            detail = traceback.format_exc()[-DETAIL:]
+            require_device(self.room.device)
+            return Verdict("oom" if out_of_memory(error) else "error", detail=detail)
 
     def _train(self, request: Request) -> Verdict:
         self.before()

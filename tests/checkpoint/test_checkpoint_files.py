@@ -164,6 +164,19 @@ def test_a_missing_file_is_damage(two, name):
     assert "No such file" in said[0]
 
 
+def test_one_that_cannot_be_read_is_neither_passed_over_nor_removed(two):
+    directory, newest = two
+    (newest / "state.pt").rename(newest / "elsewhere")
+    (newest / "state.pt").symlink_to("state.pt")  # a loop, which even root cannot read
+    with pytest.raises(CheckpointError, match=r"step-000002/state.pt cannot be read") as caught:
+        latest(directory)
+    assert "nothing was removed" in caught.value.remedy
+    save(directory, 1, state(1), {}, keep=1)
+    assert names(directory) == ["step-000001", "step-000002"]
+    (newest / "elsewhere").replace(newest / "state.pt")
+    assert equal(latest(directory).tensors, state(2))
+
+
 def test_when_all_are_damaged_each_is_reported(two):
     directory, _ = two
     for path in directory.glob("step-*/state.pt"):

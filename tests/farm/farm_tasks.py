@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gtn_hpc.core.errors import DataError
+from gtn_hpc.core.errors import DataError, DeviceLost
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Trouble:
 
     broken: bool = False
     killed: tuple[Path, int] | None = None
+    lost: Path | None = None
 
     @contextmanager
     def open(self, rank: int) -> Iterator[Callable[[tuple[str, Any]], Any]]:
@@ -29,6 +30,8 @@ class Trouble:
             raise DataError("there is nothing to load", remedy="Give something.")
         if self.killed is not None and killed_until(self.killed[0]) < self.killed[1]:
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.lost is not None and self.lost.exists():
+            os.abort()
         yield lambda task: TASKS[task[0]](task[1])
 
 
@@ -69,6 +72,20 @@ def import_mpi4py(_: object) -> None:
     import mpi4py  # noqa: F401
 
 
+def crash_for_good(marker: Path) -> None:
+    marker.touch()
+    os.abort()
+
+
+def lose_device(count: Path) -> int:
+    """In the process that is the first to do it."""
+    found = count.read_bytes() if count.exists() else b""
+    count.write_bytes(found + b"x")
+    if not found:
+        raise DeviceLost("no GPU any more")
+    return len(count.read_bytes())
+
+
 def fail(value: object) -> None:
     raise ValueError(f"not {value}")
 
@@ -86,6 +103,8 @@ TASKS: dict[str, Callable[[Any], Any]] = {
     "exit": os._exit,
     "kill": lambda _: os.kill(os.getpid(), signal.SIGKILL),
     "crash_once": crash_once,
+    "crash_for_good": crash_for_good,
+    "lose_device": lose_device,
     "killed_until": killed_until,
     "mpi4py": import_mpi4py,
     "fail": fail,

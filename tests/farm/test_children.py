@@ -124,6 +124,24 @@ def test_one_crash_is_tried_again(nursery: Nursery, tmp_path: Path) -> None:
         assert do(("crash_once", tmp_path / "crashed")) == "survived"
 
 
+def test_a_child_that_cannot_be_replaced_ends_the_worker_and_is_no_verdict(nursery: Nursery, tmp_path: Path) -> None:
+    marker = tmp_path / "lost"
+    with Isolated(Trouble(lost=marker), nursery, verdict, UNBOUNDED).open(0) as do:
+        assert do(("double", 1)) == 2
+        for task in (("crash_for_good", marker), ("double", 2)):
+            with pytest.raises(ClusterError, match="ended while it loaded its data: the child died of SIGABRT"):
+                do(task)
+        marker.unlink()
+        assert do(("double", 3)) == 6
+
+
+def test_what_lost_its_device_is_done_by_another_child(nursery: Nursery, tmp_path: Path) -> None:
+    with isolated(nursery).open(0) as do:
+        before = do(("pid", None))
+        assert do(("lose_device", tmp_path / "count")) == 2
+        assert do(("pid", None)) != before
+
+
 def test_kills_from_outside_are_no_verdict(nursery: Nursery, tmp_path: Path) -> None:
     with isolated(nursery).open(0) as do:
         assert do(("killed_until", tmp_path / "count")) == 3

@@ -110,6 +110,21 @@ def test_children_at_the_same_time_find_the_same(undisturbed: RunDirectory, tmp_
         assert set(tables.scores["rank"]) == {0, 1}
 
 
+def test_a_disk_that_takes_no_learners_is_no_fault_of_the_architectures(tmp_path: Path) -> None:
+    halving = ("search.algorithm={name: halving, first: 1, eta: 2}", "search.replicas=1", "search.budget=3")
+    for name in ("full", "roomy"):
+        place = directory(tmp_path / name)
+        if name == "full":
+            (place / "campaign").mkdir()
+            (place / "campaign" / "states").write_text("not a directory")
+            with pytest.raises(StorageError, match="could not be written"):
+                campaign(place, *halving)
+            assert read_journals(place / "campaign" / "journal").scores == []
+            (place / "campaign" / "states").unlink()
+        assert set(campaign(place, *halving).statuses) == {"ok"}
+    assert comparing.digest(tmp_path / "full" / "campaign") == comparing.digest(tmp_path / "roomy" / "campaign")
+
+
 def test_halving_promotes_learners_that_another_process_saved(undisturbed: RunDirectory, tmp_path: Path) -> None:
     """The first process is killed in its fifth evaluation, the first of a promoted learner."""
     place = directory(tmp_path / "halving")

@@ -60,6 +60,18 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_there(tmp_path, small_disk)
     assert latest(small_disk).step == 40
 
 
+def test_a_run_whose_checkpoints_are_all_damaged_does_not_begin_anew(tmp_path):
+    config = tiny(tmp_path, **SMALL)
+    alone(config)
+    checkpoints = tmp_path / "tiny" / "checkpoints"
+    for path in checkpoints.glob("step-*/state.pt"):
+        path.write_bytes(b"")
+    before = saved(tmp_path / "tiny")
+    with pytest.raises(CheckpointError, match="None of the checkpoints in .* is whole"):
+        alone(config)
+    assert saved(tmp_path / "tiny") == before
+
+
 def test_there_is_nothing_to_go_back_to(tmp_path):
     config = tiny(tmp_path, **SMALL)
     room = prepare(config, "cpu")
