@@ -43,10 +43,8 @@ def connect(
         ClusterError: ranks cannot be found, there is no such device, or two ranks are on one GPU.
     """
     environment = detect() if environment is None else environment
-    own = devices.choose(device, environment)
+    own = devices.enter(devices.choose(device, environment))
     if own.type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may not repeat its results
-        torch.cuda.set_device(own)
         os.environ.setdefault("TORCH_NCCL_BLOCKING_WAIT", "1")
     if environment.world == 1:
         return Connection(environment, SoloCommunicator(), own)

@@ -1,5 +1,6 @@
 """The device of a rank: one GPU each, or the CPU. And that of a worker, which may share a GPU."""
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,9 @@ from gtn_hpc.cluster.environment import RankEnvironment
 from gtn_hpc.cluster.seat import Seat
 from gtn_hpc.core.environment import gpus_of_job
 from gtn_hpc.core.errors import ClusterError
+
+CONTEXT = 700 << 20
+"""Bytes of a GPU that a process takes beside its tensors: kernels, and workspaces of libraries."""
 
 if TYPE_CHECKING:
     from gtn_hpc.cluster.communicator import Communicator
@@ -34,12 +38,26 @@ def choose_shared(setting: str, seat: Seat, gpus: int | None = None) -> torch.de
     return _device(setting, gpus, seat.gpu)
 
 
+def enter(device: torch.device) -> torch.device:
+    """Makes `device` the current one of this thread: streams and CUDA graphs belong to that, whatever tensors say."""
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may not repeat its results
+        torch.cuda.set_device(device)
+    return device
+
+
 def share_memory(device: torch.device, setting: str, seat: Seat) -> None:
     """Holds this process to its equal part of the memory of its GPU; nothing on a CPU."""
     if device.type == "cuda":
         visible, present = torch.cuda.device_count(), gpus_of_job()
         together = seat.total if ":" in setting and visible > 1 else seat.sharers(visible, present)
-        torch.cuda.set_per_process_memory_fraction(1 / together, device)
+        memory = torch.cuda.get_device_properties(device).total_memory
+        torch.cuda.set_per_process_memory_fraction(part(together, memory), device)
+
+
+def part(together: int, memory: int) -> float:
+    """The fraction of a GPU's `memory` in bytes that tensors of one of `together` processes may take."""
+    return 1.0 if together == 1 else max(1 / together - CONTEXT / memory, 0.5 / together)
 
 
 def _device(setting: str, gpus: int | None, own: Callable[[int], int]) -> torch.device:

@@ -76,9 +76,11 @@ def _gpus() -> list[str]:
 
 
 def gpus_of_job() -> int:
-    """GPUs that the Slurm job has on this host, outside one all that the host has."""
-    told = os.environ.get("SLURM_GPUS_ON_NODE", "")
-    return int(told) if told.isdecimal() else len(_gpus())
+    """GPUs that the Slurm job has on this host; outside one those of CUDA_VISIBLE_DEVICES, else all of the host."""
+    told, visible = os.environ.get("SLURM_GPUS_ON_NODE", ""), os.environ.get("CUDA_VISIBLE_DEVICES")
+    if told.isdecimal():
+        return int(told)
+    return len(_gpus()) if visible is None else len(visible.split(",")) if visible else 0
 
 
 def job() -> str:

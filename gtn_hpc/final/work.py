@@ -38,14 +38,15 @@ class Fitting:
         """Loads the images."""
         import torch
 
-        from gtn_hpc.cluster.device import choose_shared, share_memory
+        from gtn_hpc.cluster.device import choose_shared, enter, share_memory
         from gtn_hpc.data import load
         from gtn_hpc.final.finisher import Finisher
         from gtn_hpc.models.precision import use_precision
 
         config = self.config
         torch.set_num_threads(config.run.threads)
-        device, dtype = choose_shared(config.run.device, self.seat), use_precision(config.run.precision).dtype
+        device = enter(choose_shared(config.run.device, self.seat))
+        dtype = use_precision(config.run.precision).dtype
         share_memory(device, config.run.device, self.seat)
         splits = load(config.data, seed=config.run.seed, device=device, dtype=dtype)
         yield Finisher(config, splits, self.checkpoints).train

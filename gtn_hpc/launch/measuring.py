@@ -36,13 +36,13 @@ def measure(config: Config) -> Measured:
     """
     import torch
 
-    from gtn_hpc.cluster.device import choose
+    from gtn_hpc.cluster.device import choose, enter
     from gtn_hpc.cluster.environment import ALONE
     from gtn_hpc.inner.build import make_engine
     from gtn_hpc.meta.setup import make_task, prepare
 
     torch.set_num_threads(config.run.threads)
-    device = choose(config.run.device, ALONE)
+    device = enter(choose(config.run.device, ALONE))
     room, engine = prepare(config, device), make_engine(config.engine)
     teacher: dict[str, torch.Tensor] = dict(room.teacher.named_parameters())
     took = []

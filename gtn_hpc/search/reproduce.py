@@ -59,7 +59,7 @@ def reproduce(path: Path, arch: str) -> list[Again]:
         RunError: no such architecture, or several.
         StorageError: scores or curriculum are missing or damaged.
     """
-    from gtn_hpc.cluster.device import choose
+    from gtn_hpc.cluster.device import choose, enter
     from gtn_hpc.training.evaluator import Evaluator
 
     with scores.open(path) as tables:
@@ -68,7 +68,7 @@ def reproduce(path: Path, arch: str) -> list[Again]:
         rows = tables.scores[tables.scores["arch"] == architecture.digest]
         differing = tuple(_differing(tables.environment))
     setting = _setting(config, path)
-    evaluator = Evaluator(setting, str(choose(config.run.device, detect())))
+    evaluator = Evaluator(setting, str(enter(choose(config.run.device, detect()))))
     return [_again(setting, evaluator.evaluate, architecture, row, differing) for row in rows.to_dict("records")]
 
 

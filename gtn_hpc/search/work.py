@@ -33,11 +33,11 @@ class Evaluating:
     @contextmanager
     def open(self, rank: int) -> Iterator[Callable[[Request], Score]]:
         """Loads images and curriculum; workers of one GPU each get an equal part of its memory."""
-        from gtn_hpc.cluster.device import choose_shared, share_memory
+        from gtn_hpc.cluster.device import choose_shared, enter, share_memory
         from gtn_hpc.training.evaluator import Evaluator
 
         asked = self.setting.config.run.device
-        device = choose_shared(asked, self.seat)
+        device = enter(choose_shared(asked, self.seat))
         share_memory(device, asked, self.seat)
         evaluator = Evaluator(self.setting, str(device))
         if chaos := Chaos.parse(self.setting.config.search.chaos, self.journals):

@@ -106,6 +106,16 @@ def test_a_gpu_bound_to_each_process_is_shared_by_the_workers_of_that_process_al
     assert {seat.sharers(1, present=1) for seat in bound} == {8}
 
 
+def test_processes_of_one_gpu_leave_room_for_each_other_s_context():
+    memory = 80 << 30
+    assert device.part(1, memory) == 1
+    for together in (2, 9, 40):
+        taken = device.part(together, memory) * memory + (700 << 20)
+        assert taken == pytest.approx(memory / together)
+    assert device.part(4, 2 << 30) == 1 / 8  # a small GPU: half of a share at least
+    assert device.enter(torch.device("cpu")) == torch.device("cpu")
+
+
 def test_workers_of_one_process_are_dealt_out_too():
     found = [Seat(worker=worker, workers=3) for worker in range(3)]
     assert [device.choose_shared("cuda", seat, 2) for seat in found] == [

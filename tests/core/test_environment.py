@@ -38,7 +38,11 @@ def test_gpus_are_named_by_their_driver(monkeypatch, tmp_path):
         (tmp_path / str(number) / "information").write_text(text)
     monkeypatch.setattr(environment, "GPUS", tmp_path)
     assert environment._gpus() == ["NVIDIA H100 80GB HBM3"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert environment.gpus_of_job() == 1
+    for visible, gpus in (("3", 1), ("GPU-a,GPU-b", 2), ("", 0)):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert environment.gpus_of_job() == gpus
     monkeypatch.setenv("SLURM_GPUS_ON_NODE", "4")
     assert environment.gpus_of_job() == 4
     monkeypatch.setattr(environment, "GPUS", tmp_path / "nowhere")

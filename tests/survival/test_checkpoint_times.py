@@ -67,7 +67,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_does_not_begin_anew(tmp_path):
     for path in checkpoints.glob("step-*/state.pt"):
         path.write_bytes(b"")
     before = saved(tmp_path / "tiny")
-    with pytest.raises(CheckpointError, match="None of the checkpoints in .* is whole"):
+    with pytest.raises(CheckpointError, match=r"None of the checkpoints in .* is whole"):
         alone(config)
     assert saved(tmp_path / "tiny") == before
 
