@@ -224,7 +224,9 @@ def _folded(source: RunDirectory | Path) -> Path:
     """The file to read, brought up to date where that may be done."""
     if isinstance(source, Path):
         return source
-    if source.journal.is_dir() and os.access(source.path, os.W_OK):
+    lock = source.journal / "fold.lock"
+    places = (source.path, lock if lock.exists() else source.journal)
+    if source.journal.is_dir() and all(os.access(place, os.W_OK) for place in places):
         from gtn_hpc import scores
 
         scores.fold(source)

@@ -5,6 +5,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ FIRST = ("mpi", "prte", "orte", "hydra", "slurm", "srun", "torchrun", "python")
 """How commands begin that may start ranks while they are the first process of a container."""
 
 PROC = Path("/proc")
+
+LOOK = 1.0
+"""Seconds between two looks at processes of whose end the kernel does not tell."""
 
 
 def end_with_launcher() -> None:
@@ -84,4 +88,15 @@ def _end_with(ancestors: list[int]) -> None:
         poller.poll()
     except ProcessLookupError:
         pass
+    except OSError:  # an old kernel, or a container that forbids it
+        while all(map(_lives, ancestors)):
+            time.sleep(LOOK)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        status = (PROC / str(pid) / "stat").read_bytes()
+    except OSError:
+        return False
+    return status.rpartition(b")")[2].split()[0] not in (b"Z", b"X")

@@ -18,6 +18,21 @@ PATIENCE = 10.0
 """Seconds that the ranks of a launcher which was killed may take to notice it, before a new start is refused."""
 
 
+def open_lock(path: Path) -> IO[str]:
+    """The lock file `path`, made if need be, to be read and added to.
+
+    Raises:
+        RunError: it cannot be opened.
+    """
+    try:
+        return open(path, "a+")
+    except OSError as error:
+        raise RunError(
+            f"{path} cannot be opened: {error.strerror}.",
+            remedy="Mend its permissions; where the run is somebody else's, take another run.name or run.root.",
+        ) from error
+
+
 @contextmanager
 def sole(path: Path, doing: str, *, patience: float = 0.0, required: bool = True) -> Iterator[None]:
     """Holds the lock file `path`, which names this process; the system releases it however the process ends.
@@ -27,10 +42,10 @@ def sole(path: Path, doing: str, *, patience: float = 0.0, required: bool = True
     but where they are `required`.
 
     Raises:
-        RunError: another living process holds it, or the file system has no locks.
+        RunError: another living process holds it, it cannot be opened, or the file system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+") as file:
+    with open_lock(path) as file:
         try:
             _lock(file, time.monotonic() + patience)
         except BlockingIOError as error:

@@ -14,6 +14,7 @@ from typing import Any
 from gtn_hpc.core import atomic
 from gtn_hpc.core.environment import job
 from gtn_hpc.core.errors import RunError
+from gtn_hpc.core.lock import open_lock
 
 SCHEMA = 1
 
@@ -121,8 +122,7 @@ class RunDirectory:
             _held.again = True
             return
         with self._alone():
-            state = _held.state = self.read_state()
-            _held.again = False
+            state = self._hold_state()
             try:
                 yield state
                 atomic.write_json(self.state, state)
@@ -130,6 +130,15 @@ class RunDirectory:
                 _held.state = None
             if _held.again:
                 atomic.write_json(self.state, state)
+            _held.wrote = True
+
+    def _hold_state(self) -> dict[str, Any]:
+        """Read once more where a signal's handler wrote between the reading and the holding."""
+        _held.again = _held.wrote = False
+        state = _held.state = self.read_state()
+        if _held.wrote:
+            state = _held.state = self.read_state()
+        return state
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -140,7 +149,7 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         _held.here = True
         try:
-            with open(self.path / ".state.lock", "ab") as file:
+            with open_lock(self.path / ".state.lock") as file:
                 with suppress(OSError):  # a file system without flock carries a run of one job, which needs none
                     fcntl.flock(file, fcntl.LOCK_EX)
                 yield

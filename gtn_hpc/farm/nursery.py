@@ -20,8 +20,8 @@ from gtn_hpc.farm.serving import serve
 
 REQUEST_BYTES = 4096
 
-WARNINGS = (signal.SIGTERM, signal.SIGUSR2)
-"""Launchers send them to every process of a step; what they mean is decided above us, and children end by KILL."""
+WARNINGS = (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)
+"""Launchers and terminals send them to every process; what they mean is decided above us, and children end by KILL."""
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -29,6 +29,9 @@ class Threads(Pool[Task, Result]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None and not issubclass(kind, Exception):  # Ctrl-C waits for no task
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._opened.close()
         self._executor.shutdown(cancel_futures=True)
         self._opened.close()
 

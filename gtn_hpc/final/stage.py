@@ -15,7 +15,7 @@ from gtn_hpc.final.pools import open_pool, ranks_of
 from gtn_hpc.final.winner import Winner, key_of
 from gtn_hpc.final.work import Found
 from gtn_hpc.scores.folding import fold
-from gtn_hpc.scores.replay import Journals, read_journals
+from gtn_hpc.scores.replay import Journals, distinct, read_journals
 from gtn_hpc.scores.rows import FinalRow
 from gtn_hpc.training.estimates import architectures_of, estimates, ranked
 
@@ -50,7 +50,7 @@ def run_final(config: Config, run: RunDirectory, watch: Watch = Watch()) -> list
     with sole(run.path / "final.lock", f"training winners in {run.path}", patience=PATIENCE, required=False):
         claim(config, "final").update_state("final", wants_requeue=False, done=False)
         before = read_journals(run.journal)
-        rows = {row.key: row for row in before.finals}
+        rows = {row.key: row for row in distinct(before.finals)}
         winners = {key_of(config, winner.arch): winner for winner in top(before, config.final.top_k, run)}
         missing = {key: winner for key, winner in winners.items() if key not in rows}
         watch.begun(len(winners) - len(missing))
@@ -99,6 +99,11 @@ def top(journals: Journals, count: int, run: RunDirectory) -> Sequence[Winner]:
         raise RunError(
             f"The run '{run.name}' has no scored architecture to train.",
             remedy="Score some first: gtn search CONFIG.",
+        )
+    if unknown := [arch for arch in ranked(found)[:count] if arch not in architectures]:
+        raise RunError(
+            f"The journals of the run '{run.name}' hold scores of {unknown[0]}, but not yet what it is.",
+            remedy="Its first shard writes that down: run it (search.shard=0/N), or gtn search CONFIG without shards.",
         )
     best = enumerate(ranked(found)[:count], start=1)
     return [Winner(architectures[arch], place, found[arch]) for place, arch in best]

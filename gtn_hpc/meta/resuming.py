@@ -92,17 +92,18 @@ class Checkpoints:
         """In the background; then `state.json` says how far the run is. Among refusals it says only what is wished."""
         if place.refused:
             self.wait()
-            self.run.update_state("train", wants_requeue=wants_requeue, status="running")
+            self.run.update_state("train", wants_requeue=wants_requeue or None, status="running")
             return
         self._began = time.monotonic()
         meta = {"config": dump(self.config), "place": place.to_json()}
-        self._saver.save(place.done, self.outer.state(), meta, lambda: self._tell(place, wants_requeue))
+        self._saver.save(place.done, self.outer.state(), meta, lambda: self._tell(place, wants_requeue=wants_requeue))
 
     def wait(self) -> None:
         self._saver.wait()
 
-    def _tell(self, place: Place, wants_requeue: bool) -> None:
-        self.run.update_state("train", wants_requeue=wants_requeue, status="running", iteration=place.done)
+    def _tell(self, place: Place, *, wants_requeue: bool = False) -> None:
+        """A checkpoint takes no wish back: a signal may have come since it was begun."""
+        self.run.update_state("train", wants_requeue=wants_requeue or None, status="running", iteration=place.done)
 
     def _common(self, every: int = 1) -> Place | None:
         """What rank 0 finds, on all ranks."""
@@ -118,10 +119,12 @@ class Checkpoints:
         self.wait()
         found = checkpoint.latest(self.run.checkpoints, self.report, every)
         if found is None:
-            return None if every > 1 else self._require_none()
+            if every == 1:
+                self._require_none()
+            return None
         require_own(self.run, self.config, found.meta["config"], f"The configuration in {found.path}")
         self.outer.restore(dict(found.tensors))
-        self._tell(place := Place(**found.meta["place"]), wants_requeue=False)
+        self._tell(place := Place(**found.meta["place"]))
         return place
 
     def _require_none(self) -> None:

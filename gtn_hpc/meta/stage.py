@@ -51,8 +51,16 @@ def train(config: Config, connection: Connection, observers: Sequence[Observer] 
     """
     torch.set_num_threads(config.run.threads)
     communicator = connection.communicator
-    deadline = deadline_of(config.run, os.environ)
-    with StopFlag(deadline=None if deadline is None else deadline.end) as stop, held(config, communicator) as run:
+    deadline, own = deadline_of(config.run, os.environ), list[RunDirectory]()
+
+    def announce() -> None:
+        """At once: a meta-iteration may take longer than a launcher waits for it."""
+        for run in own if communicator.rank == 0 else ():
+            run.update_state("train", wants_requeue=True)
+
+    end = None if deadline is None else deadline.end
+    with StopFlag(deadline=end, then=announce) as stop, held(config, communicator) as run:
+        own.append(run)
         room = prepare(config, connection.device)
         outer = Outer(room.teacher, config.meta)
         with _recorders(run, room, communicator.rank) as recorders:

@@ -13,6 +13,7 @@ import numpy as np
 
 from gtn_hpc import storage
 from gtn_hpc.core.errors import StorageError
+from gtn_hpc.core.lock import open_lock
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import files, tables
 from gtn_hpc.scores.columnar import from_bodies
@@ -154,7 +155,7 @@ def _reaches(path: Path, position: Position) -> bool:
 def locked(run: RunDirectory, *, wait: bool = True) -> Iterator[bool]:
     """Holds the fold lock of a run while the block runs; yields whether it was got."""
     run.journal.mkdir(parents=True, exist_ok=True)
-    with open(run.journal / "fold.lock", "ab") as file:
+    with open_lock(run.journal / "fold.lock") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

@@ -1,10 +1,10 @@
 """Reading journals, from their beginning or from where the last reading ended; damage is reported, never fatal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.records import Score
@@ -17,7 +17,7 @@ from gtn_hpc.scores.rows import ArchitectureRow, Ask, CertificateRow, FinalRow, 
 class Journals:
     """All rows of a run as records, in order of file and line; asks and tells in their order; and the damage.
 
-    A row may be there twice (a retry, a compaction that was cut off): rows are identified by their key.
+    A row may be there twice (a retry, a compaction that was cut off): `distinct` says which one counts.
     """
 
     scores: list[Score] = field(default_factory=list)
@@ -55,13 +55,19 @@ class JournalReader:
 
     def pieces(self) -> Iterator[Piece]:
         """What was appended since the last call, a bounded piece at a time."""
+        missing: object = None
         while True:
             try:
                 for path in self._grown():
                     yield from self._pieces_of(path)
                 return
-            except FileNotFoundError:
-                continue
+            except FileNotFoundError as error:  # compacted since it was listed: looked for once more
+                if error.filename == missing:
+                    raise StorageError(
+                        f"{error.filename} is listed, but there is no such file.",
+                        remedy="Is it a link? Bring back what it points to, or remove it.",
+                    ) from error
+                missing = error.filename
 
     def _grown(self) -> list[Path]:
         paths = sorted(self._directory.glob("*.jsonl"))
@@ -78,6 +84,23 @@ class JournalReader:
                 yield Piece(path.name, block.bodies, [] if unfinished else block.damage)
         except PermissionError as error:
             raise StorageError(f"{path} cannot be read: {error.strerror}.", remedy="Mend its permissions.") from error
+
+
+Keyed = TypeVar("Keyed", Score, FinalRow, CertificateRow)
+
+
+def distinct(rows: Iterable[Keyed]) -> list[Keyed]:
+    """One row a key, the one that the fold keeps: one that ended well, then the earliest."""
+    found: dict[str, Keyed] = {}
+    for row in rows:
+        first = found.setdefault(row.key, row)
+        if first is not row and _precedence(row) < _precedence(first):
+            found[row.key] = row
+    return list(found.values())
+
+
+def _precedence(row: Keyed) -> tuple[bool, float, str]:
+    return row.status != "ok", row.time, repr(row)
 
 
 def read_journals(directory: Path) -> Journals:

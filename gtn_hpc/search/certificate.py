@@ -9,6 +9,7 @@ import numpy as np
 
 from gtn_hpc.config.searching import Certificate as CertificateSection
 from gtn_hpc.core.streams import numpy_rng
+from gtn_hpc.scores.replay import distinct
 from gtn_hpc.scores.rows import CertificateRow
 from gtn_hpc.stats import Estimate, kendall, spearman, spearman_difference
 
@@ -84,11 +85,10 @@ def truths_of(rows: Iterable[CertificateRow], steps: int, source: str = "truth")
 
     With another `source` what that control says of it.
     """
-    found: dict[str, dict[str, float]] = {}
-    for row in rows:
-        if row.source == source and row.steps == steps:
-            found.setdefault(row.arch, {})[row.key] = row.val_accuracy
-    means = {arch: float(np.mean(list(values.values()))) for arch, values in found.items()}
+    found: dict[str, list[float]] = {}
+    for row in distinct(row for row in rows if row.source == source and row.steps == steps):
+        found.setdefault(row.arch, []).append(row.val_accuracy)
+    means = {arch: float(np.mean(values)) for arch, values in found.items()}
     return {arch: value for arch, value in means.items() if not math.isnan(value)}
 
 

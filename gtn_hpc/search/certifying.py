@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gtn_hpc.config import Config
 from gtn_hpc.core.records import Architecture, Score
-from gtn_hpc.scores.replay import Journals
+from gtn_hpc.scores.replay import Journals, distinct
 from gtn_hpc.search.algorithm import Outcome
 from gtn_hpc.search.backlog import Backlog
 from gtn_hpc.search.certificate import Certificate, certify
@@ -48,7 +48,7 @@ class Certifying:
         self._sample = Sample(self._section, self._seed)
         self._architectures: dict[str, Architecture] = architectures_of(before)
         self._estimates: dict[tuple[str, int], float] = {}
-        self._known: dict[str, float] = {row.key: row.val_accuracy for row in before.certificates}
+        self._known: dict[str, float] = {row.key: row.val_accuracy for row in distinct(before.certificates)}
         self._truth_seconds = [plain_seconds(row) for row in before.certificates if row.source == "truth"]
         self._score_seconds = [plain_seconds(score) for score in before.scores]
         self._seconds_steps = {row.steps for row in before.certificates if row.source == "real_seconds"}

@@ -16,7 +16,7 @@ from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.farm import Pool
 from gtn_hpc.scores.folding import FoldReport, Throttle, fold
 from gtn_hpc.scores.journal import Journal
-from gtn_hpc.scores.replay import Journals, read_journals
+from gtn_hpc.scores.replay import Journals, distinct, read_journals
 from gtn_hpc.search.algorithm import Outcome
 from gtn_hpc.search.algorithms import make_algorithm
 from gtn_hpc.search.backlog import Backlog
@@ -125,7 +125,7 @@ def _score(
         ahead=AHEAD * pool.workers,
     )
     watch.begun(len({tell.order for tell in before.tells}))
-    study.replay(before.scores, events(before))
+    study.replay(distinct(before.scores), events(before))
     search(certifying.over(study), pool)
     if not watch.stop():
         certifying.require_begun()
@@ -133,7 +133,7 @@ def _score(
 
 
 def _report(config: Config, journals: Journals, folded: FoldReport) -> SearchReport:
-    rows = {score.key: score for score in journals.scores}.values()
+    rows = distinct(journals.scores)
     found, steps = estimates(rows), config.search.certificate.steps
     truths = truths_of(journals.certificates, steps)
     return SearchReport(

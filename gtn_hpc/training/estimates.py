@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from gtn_hpc.core.records import Architecture, Score
-from gtn_hpc.scores.replay import Journals
+from gtn_hpc.scores.replay import Journals, distinct
 from gtn_hpc.scores.rows import CertificateRow
 
 
@@ -15,10 +15,10 @@ def estimates(scores: Iterable[Score]) -> dict[str, float]:
 
     An architecture with a replica that did not end well has no estimate. Rows that are there twice count once.
     """
-    rows = {score.key: score for score in scores}
-    top = max((score.fidelity for score in rows.values()), default=0)
+    rows = distinct(scores)
+    top = max((score.fidelity for score in rows), default=0)
     found: dict[str, list[Score]] = {}
-    for score in rows.values():
+    for score in rows:
         if score.fidelity == top:
             found.setdefault(score.arch, []).append(score)
     return {

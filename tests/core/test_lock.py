@@ -55,6 +55,13 @@ def test_a_second_one_is_told_which_process_has_it_until_that_one_dies(tmp_path)
         assert path.read_text() == f"process {os.getpid()} on {socket.gethostname()}"
 
 
+def test_a_lock_file_that_cannot_be_opened_is_named(tmp_path):
+    (tmp_path / "a.lock").mkdir()
+    with pytest.raises(RunError, match=r"a.lock cannot be opened: Is a directory") as caught:
+        sole(tmp_path / "a.lock", "at work").__enter__()
+    assert "permissions" in caught.value.remedy
+
+
 def test_one_that_is_about_to_end_is_waited_for(tmp_path):
     path = tmp_path / "a.lock"
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE, text=True)

@@ -75,14 +75,19 @@ def interrupting(run, **told):
         signal.signal(signal.SIGUSR2, before)
 
 
-def test_a_handler_that_interrupts_a_writer_of_state_does_not_wait_for_it(run, monkeypatch):
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_handler_that_interrupts_a_writer_of_state_does_not_wait_for_it(run, monkeypatch, when):
     read, told = rundir.RunDirectory.read_state, []
 
     def interrupted(self):
-        if not told:
-            told.append("once")
+        first = not told
+        told.append("once")
+        if first and when == "before":
             signal.raise_signal(signal.SIGUSR2)
-        return read(self)
+        found = read(self)
+        if first and when == "after":
+            signal.raise_signal(signal.SIGUSR2)
+        return found
 
     monkeypatch.setattr(rundir.RunDirectory, "read_state", interrupted)
     with interrupting(run, stopped=True):

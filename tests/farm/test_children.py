@@ -199,6 +199,19 @@ def test_threads_wait_for_children_that_work_at_the_same_time(nursery: Nursery) 
             pool.submit(("fail", "this")).result()
 
 
+def test_who_presses_ctrl_c_waits_for_no_task(nursery: Nursery) -> None:
+    pids: list[int] = []
+    with pytest.raises(KeyboardInterrupt), Threads(isolated(nursery), 2) as pool:
+        pids += {pool.submit(("pid", None)).result() for _ in range(8)}
+        hanging = [pool.submit(("hang", None)) for _ in range(4)]
+        while not all(future.running() for future in hanging[:2]):
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+    assert all(future.done() for future in hanging)
+    assert len(pids) == 2
+    assert not any(map(alive, pids))
+
+
 def test_a_worker_that_cannot_open_leaves_no_child(nursery: Nursery) -> None:
     with pytest.raises(DataError), Threads(isolated_broken(nursery), 2):
         pass
@@ -245,7 +258,7 @@ def test_a_fair_share_is_part_of_what_is_free() -> None:
 def test_a_launchers_warning_to_every_process_of_the_step_ends_no_child(nursery: Nursery) -> None:
     with isolated(nursery).open(0) as do:
         child = do(("pid", None))
-        for number in (signal.SIGUSR2, signal.SIGTERM):
+        for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
             for pid in (child, nursery._process.pid):
                 os.kill(pid, number)
         assert do(("pid", None)) == child

@@ -24,6 +24,22 @@ def test_of_many_that_find_it_lapsed_one_gets_it(tmp_path: Path) -> None:
             assert sum(threads.map(lambda one: one.take("work"), claims)) == 1
 
 
+def test_a_claim_that_vanished_does_not_stop_the_heartbeat_of_the_others(tmp_path: Path) -> None:
+    with Claims(tmp_path, expiry=0.4) as claims:
+        assert claims.take("gone")
+        assert claims.take("work")
+        (tmp_path / "gone.0").unlink()
+        os.utime(tmp_path / "work.0", (0, 0))
+        end = time.monotonic() + 60
+        while os.stat(tmp_path / "work.0").st_mtime == 0:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        os.utime(tmp_path / "work.0", (0, 0))
+        while os.stat(tmp_path / "work.0").st_mtime == 0:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
 def test_a_heartbeat_keeps_a_claim_and_without_one_it_lapses(tmp_path: Path) -> None:
     other = Claims(tmp_path, expiry=0.8)
     with Claims(tmp_path, expiry=0.8) as claims:

@@ -8,8 +8,10 @@ from final_runs import scored
 
 from gtn_hpc.core.errors import Requeue, RunError
 from gtn_hpc.core.lock import sole
+from gtn_hpc.core.records import Score
 from gtn_hpc.final import stage
 from gtn_hpc.final.stage import Watch, run_final
+from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.opened import open as open_scores
 from gtn_hpc.scores.replay import read_journals
 
@@ -66,6 +68,15 @@ def test_a_run_without_scores_says_so(tmp_path: Path) -> None:
     config, run, _ = scored(tmp_path, [])
     with pytest.raises(RunError, match="has no scored architecture"):
         run_final(config, run)
+
+
+def test_scores_of_an_architecture_that_nobody_wrote_down_are_not_trained(tmp_path: Path) -> None:
+    config, run, _ = scored(tmp_path, [0.5])
+    with Journal(run.journal) as journal:
+        journal.append([Score("k", "unknown", 8, 0, 0.9, 1.0, "ok", 0.0, 0, 1, 1)])
+    with pytest.raises(RunError, match=r"scores of unknown, but not yet what it is") as caught:
+        run_final(config, run)
+    assert "search.shard=0/N" in str(caught.value.remedy)
 
 
 def test_a_diverged_winner_is_a_row_and_not_trained_again(tmp_path: Path) -> None:

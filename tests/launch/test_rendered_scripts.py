@@ -55,6 +55,7 @@ def test_a_profile_reaches_the_script():
     assert "module load openmpi\nexport GLOO_SOCKET_IFNAME=ib0 NCCL_SOCKET_IFNAME=ib0\n" in text
     assert "python=(apptainer exec --nv --bind=/scratch /shared/images/gtn_hpc.sif python)\n" in text
     assert 'scancel --signal=TERM "$SLURM_JOB_ID.0"' in text
+    assert "\nTORCH_ELASTIC_SHUTDOWN_TIMEOUT=300 srun " in text
     searching = render("search.sbatch", site)
     assert "#SBATCH --gpus-per-task=1\n" in searching
     assert "srun --mpi=pmix" in searching

@@ -52,6 +52,23 @@ def test_stopped_and_resumed_again_and_again_it_ends_the_same(tmp_path, digest):
     assert json.loads((tmp_path / "tiny" / "state.json").read_text())["wants_requeue"] is False
 
 
+def test_a_signal_is_told_at_once_and_not_with_the_next_checkpoint(tmp_path, monkeypatch):
+    """A launcher may kill the ranks in the middle of a long meta-iteration."""
+    told = []
+
+    def signalled(room, iteration, replica, generation=0):
+        if (iteration, replica) == (3, 0):
+            os.kill(os.getpid(), signal.SIGTERM)
+            state = json.loads((tmp_path / "tiny" / "state.json").read_text())
+            told.append((state["wants_requeue"], state["stages"]["train"]["iteration"]))
+        return make_task(room, iteration, replica, generation)
+
+    monkeypatch.setattr(loop, "make_task", signalled)
+    with pytest.raises(Requeue, match="SIGTERM after 4 of"):
+        train(tiny(tmp_path, *LONG), alone(), [])
+    assert told == [(True, 0)]
+
+
 @pytest.mark.parametrize(
     "when",
     [lambda e: isinstance(e, Iterated) and e.iteration == 5, lambda e: isinstance(e, Refused) and e.iteration == 7],

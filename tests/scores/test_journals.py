@@ -42,6 +42,12 @@ def test_every_kind_comes_back(tmp_path, row):
     assert same(found, row) and type(found) is type(row)
 
 
+def test_a_journal_whose_file_is_gone_is_named(tmp_path):
+    (tmp_path / "local.0.0.r0.jsonl").symlink_to(tmp_path / "scratch.jsonl")
+    with pytest.raises(StorageError, match=r"r0.jsonl is listed, but there is no such file"):
+        read_journals(tmp_path)
+
+
 @given(ANY, ANY, TEXT, st.dictionaries(st.integers(1, 99), ANY, max_size=3))
 def test_any_score_comes_back(accuracy, loss, host, curve):
     row = score("k", accuracy, val_loss=loss, host=host, curve=curve, extra={"synflow": loss})

@@ -1,5 +1,6 @@
 """A killed launcher leaves nobody behind, also where a shell stands between it and its ranks."""
 
+import errno
 import os
 import shutil
 import signal
@@ -122,3 +123,23 @@ def test_a_launcher_that_is_gone_already(monkeypatch):
     os.waitpid(gone, 0)
     launcher._end_with([gone])
     assert killed == [(os.getpid(), signal.SIGKILL)]
+
+
+def test_where_the_kernel_does_not_tell_of_an_end_the_launcher_is_looked_at(monkeypatch):
+    def refused(pid):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    killed, looks = [], []
+    monkeypatch.setattr(launcher.os, "kill", lambda pid, number: killed.append((pid, number)))
+    monkeypatch.setattr(launcher.os, "pidfd_open", refused)
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+
+    def sleep(seconds):
+        looks.append(seconds)
+        if len(looks) == 3:
+            process.communicate(b"\n")
+
+    monkeypatch.setattr(launcher.time, "sleep", sleep)
+    launcher._end_with([os.getpid(), process.pid])
+    assert killed == [(os.getpid(), signal.SIGKILL)]
+    assert looks == [launcher.LOOK] * 3

@@ -1,6 +1,8 @@
 """From rows to one number an architecture."""
 
 import math
+from dataclasses import replace
+from itertools import permutations
 
 from gtn_hpc.core.records import Score
 from gtn_hpc.training.estimates import estimates, ranked
@@ -14,6 +16,13 @@ def row(arch: str, accuracy: float, replica: int = 0, fidelity: int = 8, status:
 def test_the_mean_over_replicas_counts_a_row_once() -> None:
     rows = [row("a", 0.5), row("a", 0.7, replica=1), row("a", 0.5)]
     assert estimates(rows) == {"a": 0.6}
+
+
+def test_of_several_rows_of_one_key_the_one_of_the_fold_counts_in_whatever_order() -> None:
+    late, early = replace(row("a", 0.6), time=9.0), replace(row("a", 0.5), time=5.0)
+    failed = replace(row("a", math.nan, status="timeout"), time=1.0)
+    for rows in permutations([late, early, failed]):
+        assert estimates(rows) == {"a": 0.5}
 
 
 def test_only_the_top_fidelity_counts() -> None:
