@@ -43,7 +43,7 @@ def check_grad(
 def _show(rows: "list[Checked]") -> None:
     console.table(
         "Relative errors of the meta-gradient",
-        ("way", "part", "norm", "error", "tolerance", ""),
+        ("way", "part", "norm", "error", "tolerance", "verdict"),
         [
             (
                 row.way,
@@ -51,7 +51,7 @@ def _show(rows: "list[Checked]") -> None:
                 f"{row.norm:.3g}",
                 f"{row.error:.1e}",
                 "-" if row.tolerance is None else f"{row.tolerance:.0e}",
-                "" if row.ok else "BAD",
+                "ok" if row.ok else "BAD",
             )
             for row in rows
         ],

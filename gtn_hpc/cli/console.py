@@ -113,7 +113,7 @@ def _widths(columns: Sequence[_Column], spare: int) -> list[int]:
     """Each column's least width; what is to spare goes where lines are broken most."""
     taken = [column.least for column in columns]
     for _ in range(spare):
-        lines = [column.most / width for column, width in zip(columns, taken, strict=True)]
+        lines = [column.most / max(width, 1) for column, width in zip(columns, taken, strict=True)]
         if max(lines) <= 1:
             break
         taken[lines.index(max(lines))] += 1

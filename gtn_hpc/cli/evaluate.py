@@ -42,7 +42,14 @@ def evaluate(
     config: Annotated[
         Path | None, typer.Option(help="Judge with the images and learners of this CONFIG.", show_default=False)
     ] = None,
-    real_data: Annotated[bool, typer.Option(help="Train the same learners on real data beside it.")] = True,
+    real_data: Annotated[
+        bool | None,
+        typer.Option(
+            "--real-data/--no-real-data",
+            help="Train the same learners on real data beside it (default: evaluate.real_data.enabled).",
+            show_default=False,
+        ),
+    ] = None,
     real_steps: Annotated[
         list[int] | None,
         typer.Option(
@@ -74,7 +81,8 @@ def evaluate(
         taught = read(path)
         settings = _settings(taught, config)
         device, found = connect(settings.run.device).device, dict[str, dict[str, Any]]()
-        asked = Asked(learners or settings.evaluate.learners, split, real_data, tuple(sorted(set(real_steps or ()))))
+        control = settings.evaluate.real_data.enabled if real_data is None else real_data
+        asked = Asked(learners or settings.evaluate.learners, split, control, tuple(sorted(set(real_steps or ()))))
         for name, judges in list(of_families(settings, family)) if family else [("", settings)]:
             judgement = _judge(taught, judges, device, asked, f"judging {name}".strip())
             found[name] = judged.summary(judgement) | {"file": _kept(path, judges, taught.digest, judgement)}

@@ -1,6 +1,6 @@
 """How good a teacher is, as numbers and as a table: by accuracies of learners, or by returns of policies."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,11 +102,13 @@ def _tuned(control: "Control") -> dict[str, Any]:
 
 
 def _side(accuracies: Any) -> dict[str, Any]:
-    """Of accuracies [learners, T]."""
+    """Of accuracies [learners, T]; the interval of a mean of few goes no further than accuracies do."""
     from gtn_hpc.stats import mean, sd
 
     last = accuracies[:, -1]
-    return asdict(mean(last)) | {"sd": sd(last), "after_step": accuracies.mean(axis=0).tolist()}
+    found = mean(last)
+    found = replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
+    return asdict(found) | {"sd": sd(last), "after_step": accuracies.mean(axis=0).tolist()}
 
 
 def _show_accuracies(found: dict[str, Any], of_family: str) -> None:

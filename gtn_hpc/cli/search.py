@@ -49,7 +49,18 @@ def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = Fals
         console.emit(_summary(run, report))
     else:
         show(run, report)
-    return None
+    return _require_any(run, report)
+
+
+def _require_any(run: RunDirectory, report: "SearchReport") -> None:
+    """Raises RunError where no architecture got an estimate."""
+    if not report.best:
+        statuses = ", ".join(f"{count} {status}" for status, count in sorted(report.statuses.items()))
+        raise RunError(
+            f"No architecture of the run '{run.name}' was scored to its end: {statuses or 'none was proposed'}.",
+            remedy="timeout: raise search.limits.seconds; oom: search.limits.bytes; else look at gtn scores show "
+            f"{run.path} --table failures. What was scored stays: a new try needs another run.name.",
+        )
 
 
 def score_all(settings: "Config", run: RunDirectory) -> "SearchReport":

@@ -62,6 +62,7 @@ def parse(text: str, overrides: Sequence[str] = (), *, where: str = "The configu
     try:
         return Config.model_validate_json(text, strict=True)
     except ValidationError as error:
+        where += f" with {', '.join(overrides)}" if overrides else ""
         raise ConfigError(f"{where} is not valid:\n{explain(error, json.loads(text))}") from error
 
 
@@ -91,12 +92,21 @@ def _sections(values: Any) -> dict[str, Any]:
     return {"run": {}} | {k: {} if section is None and k not in absent else section for k, section in values.items()}
 
 
+def _is_of_another_kind(given: Any, tree: Any, key: str) -> bool:
+    """Whether a section is given by a name that the one in its place does not have: then none of its keys stay."""
+    if not OmegaConf.is_dict(given) or "name" not in given:
+        return False
+    before = OmegaConf.select(tree, key)
+    return not OmegaConf.is_dict(before) or before.get("name") != given["name"]
+
+
 def _override(tree: Any, override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"'{override}' is not an override.", remedy="Overrides look like meta.iterations=500.")
     try:
-        OmegaConf.update(tree, key, OmegaConf.from_dotlist([f"value={value}"]).value, force_add=True)
+        given = OmegaConf.from_dotlist([f"value={value}"]).value
+        OmegaConf.update(tree, key, given, merge=not _is_of_another_kind(given, tree, key), force_add=True)
     except (OmegaConfBaseException, yaml.YAMLError, IndexError, TypeError, ValueError, AssertionError) as error:
         raise ConfigError(
             f"The override '{override}' cannot be applied: {error}", remedy="Overrides look like meta.iterations=500."

@@ -19,6 +19,7 @@ OPERATIONAL = frozenset(
         "search.isolate",
         "search.budget",
         "search.limits",
+        "search.certificate.fraction",
         "search.certificate.policy",
         "search.certificate.floor",
         "search.certificate.controls",

@@ -12,10 +12,10 @@ from gtn_hpc.core.errors import NonFiniteError
 from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.data import Splits
 from gtn_hpc.final.trainer import Trainer, Training
+from gtn_hpc.final.weights import keep, network_of
 from gtn_hpc.final.winner import Progress, Winner, key_of, recipe_of, space_of
 from gtn_hpc.models.layers import initialise
-from gtn_hpc.models.networks import Network, build_network
-from gtn_hpc.models.norm import RUNNING, use_running_statistics
+from gtn_hpc.models.networks import Network
 from gtn_hpc.models.precision import PRECISIONS
 from gtn_hpc.scores.rows import FinalRow
 from gtn_hpc.spaces import Space, make_space
@@ -27,7 +27,8 @@ STRETCH = 30.0
 
 @dataclass(frozen=True, eq=False)
 class Finisher:
-    """Trains winners on images that are loaded already, each in stretches.
+    """Trains winners on images that are loaded already, each in stretches: with checkpoints in `final/` of
+    `directory`, and the trained networks in `winners/`.
 
     A stretch ends at a checkpoint: after every `final.checkpoint_every` epochs, and after an epoch that ends more than
     `longest` seconds from its beginning.
@@ -35,7 +36,7 @@ class Finisher:
 
     config: Config
     splits: Splits
-    checkpoints: Path
+    directory: Path
     longest: float = STRETCH
 
     @cached_property
@@ -58,6 +59,7 @@ class Finisher:
                 if training.epoch < self.config.final.epochs:
                     return Progress(training.epoch, training.curve[-1])
                 found = self._judge(training, key)
+                self._keep(winner, training, found)
             except NonFiniteError as error:
                 found = {"status": "nan", "detail": error.what}
         return self._row(winner, training, key, found | {"seconds": clock.seconds, "peak_bytes": peak.bytes})
@@ -69,7 +71,7 @@ class Finisher:
             if after.epoch % every and clock.here < self.longest:
                 return False
             meta = {"curve": after.curve, "best_epoch": after.best_epoch, "seconds": clock.seconds}
-            save(self.checkpoints / key, after.epoch, after.tensors(), meta, keep=2)
+            save(self.directory / "final" / key, after.epoch, after.tensors(), meta, keep=2)
             return True
 
         self._trainer(key).run(training, splits.train, splits.validation, ended)
@@ -86,30 +88,22 @@ class Finisher:
             "test_loss": test.loss,
         }
 
+    def _keep(self, winner: Winner, training: Training, found: dict[str, Any]) -> None:
+        told = {"epoch": training.best_epoch} | {name: found[name] for name in ("val_accuracy", "test_accuracy")}
+        keep(self.directory / "winners", self.config, self.splits, winner, training.best, told)
+
     def _resume(self, training: Training, key: str) -> float:
         """Seconds of the stretches before."""
-        loaded = latest(self.checkpoints / key)
+        loaded = latest(self.directory / "final" / key)
         if loaded is None:
             return 0.0
         training.restore(loaded.tensors, list(loaded.meta["curve"]), loaded.meta["best_epoch"])
         return float(loaded.meta["seconds"])
 
     def _network(self, winner: Winner, key: str) -> Network:
-        recipe, device = self.config.final.recipe, self.splits.train.images.device
-        network = build_network(
-            space_of(self.config),
-            winner.arch,
-            self.splits.shape,
-            self.splits.classes,
-            dropout=recipe.dropout,
-            drop_path=recipe.drop_path,
-            auxiliary=recipe.auxiliary > 0,
-        )
-        initialise(
-            network.to(PRECISIONS[self.config.run.precision].dtype), torch_generator(self.config.run.seed, "final", key)
-        )
-        use_running_statistics(network, RUNNING)
-        return network.to(device)
+        network = network_of(self.config, winner.arch, self.splits.shape, self.splits.classes)
+        initialise(network, torch_generator(self.config.run.seed, "final", key))
+        return network.to(self.splits.train.images.device)
 
     def _trainer(self, key: str) -> Trainer:
         config = self.config

@@ -30,7 +30,7 @@ class Fitting:
     """Trains winners in the process that opens it, on the device of the worker at `seat`."""
 
     config: Config
-    checkpoints: Path
+    directory: Path
     seat: Seat
 
     @contextmanager
@@ -49,12 +49,13 @@ class Fitting:
         dtype = use_precision(config.run.precision).dtype
         share_memory(device, config.run.device, self.seat)
         splits = load(config.data, seed=config.run.seed, device=device, dtype=dtype)
-        yield Finisher(config, splits, self.checkpoints).train
+        yield Finisher(config, splits, self.directory).train
 
 
 @dataclass(frozen=True)
 class Finishing:
-    """Trains winners of `run`; checkpoints go below its `final/`, rows to a journal of this worker.
+    """Trains winners of `run`; checkpoints go below its `final/`, networks below its `winners/`, rows to a journal of
+    this worker.
 
     Several `workers` of one process train in children of `nursery`. `managed`: it is the one worker of its rank, and
     rank 0 only asks.
@@ -82,7 +83,7 @@ class Finishing:
             yield finish
 
     def _training(self, rank: int) -> AbstractContextManager[Train]:
-        training = Fitting(self.config, self.run.path / "final", self._seat(rank))
+        training = Fitting(self.config, self.run.path, self._seat(rank))
         if self.nursery is None:
             return training.open(rank)
         return Isolated(training, self.nursery, _give_up, Bounds()).open(rank)

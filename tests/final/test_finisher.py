@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from gtn_hpc.config import Config, parse
-from gtn_hpc.core.errors import ConfigError
+from gtn_hpc.core.errors import ConfigError, RunError
 from gtn_hpc.core.records import Batch
 from gtn_hpc.data import ImageSet, Splits, load
 from gtn_hpc.final.finisher import Finisher
+from gtn_hpc.final.weights import load_winner
 from gtn_hpc.final.winner import Progress, Winner
 from gtn_hpc.scores.rows import FinalRow
 
@@ -117,6 +118,32 @@ def test_the_weights_that_are_tested_are_those_of_the_best_epoch(tmp_path: Path)
     again.network.load_state_dict(again.best)
     assert trainer.judge(again.network, splits.validation).accuracy == row.val_accuracy
     assert trainer.judge(again.network, splits.test).accuracy == row.test_accuracy
+
+
+@pytest.mark.parametrize("text", [CELLS, CONV])
+def test_a_winner_that_is_loaded_gives_the_accuracy_of_its_row(text: str, tmp_path: Path) -> None:
+    config, splits = setting(text)
+    finisher = Finisher(config, splits, tmp_path)
+    row = finish(finisher, winner(finisher))
+    loaded = load_winner(tmp_path, row.arch[:6])
+    assert (loaded.arch, loaded.place, loaded.epoch) == (winner(finisher).arch, 1, row.best_epoch)
+    assert loaded.classes == splits.class_names
+    images, labels = splits.test.images, splits.test.labels
+    shape = (1, -1, 1, 1)
+    x = (images / 255 - torch.tensor(loaded.mean).reshape(shape)) / torch.tensor(loaded.std).reshape(shape)
+    right = (loaded.network(x).argmax(dim=1) == labels).float().mean()
+    assert float(right) == pytest.approx(row.test_accuracy, abs=1.5 / len(labels))
+    assert loaded.test_accuracy == row.test_accuracy
+
+
+def test_a_winner_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    config, splits = setting(CONV)
+    with pytest.raises(RunError, match="there are none"):
+        load_winner(tmp_path)
+    finisher = Finisher(config, splits, tmp_path)
+    row = finish(finisher, winner(finisher))
+    with pytest.raises(RunError, match=f"No winners in .* are called 2; there are 1: {row.arch}"):
+        load_winner(tmp_path, 2)
 
 
 def test_a_diverging_training_is_a_row(tmp_path: Path) -> None:
