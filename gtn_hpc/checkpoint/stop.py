@@ -16,9 +16,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
 class StopFlag:
     """While entered, TERM and USR2 only set the flag; what handled them before does so again afterwards.
 
-    TERM is what schedulers, torchrun and submitit send, USR2 what mpiexec forwards (USR1 is NCCL's). INT stays as it
-    is: who presses Ctrl-C wants to stop now. Python handles signals in the main thread alone, so elsewhere only
-    `request` and the deadline (Unix time) set the flag. `then` is called once, when it is set.
+    TERM is what schedulers, torchrun and submitit send, USR2 what mpiexec forwards (USR1 is NCCL's). INT raises as it
+    always does: who presses Ctrl-C wants to stop now. Where that was swallowed, as destructors and callbacks swallow
+    what is raised in them, whoever asks for the flag next meets it. Python handles signals in the main thread alone, so
+    elsewhere only `request` and the deadline (Unix time) set the flag. `then` is called once, when it is set.
     """
 
     def __init__(
@@ -31,12 +32,14 @@ class StopFlag:
         self._signals, self._then = signals, then
         self._before: dict[signal.Signals, Any] = {}
         self._reason: str | None = None
-        self._at_once = False
+        self._at_once = self._interrupted = False
         self._alarm = None if deadline is None else threading.Timer(max(deadline - time.time(), 0.0), self._ring)
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._handle) for number in self._signals}
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._interrupt)
         if self._alarm is not None:
             self._alarm.daemon = True
             self._alarm.start()
@@ -49,9 +52,12 @@ class StopFlag:
             self._alarm.cancel()
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        self._before = {}
+        self._before, self._interrupted = {}, False
 
     def __bool__(self) -> bool:
+        """Whether it is set. Raises KeyboardInterrupt where Ctrl-C was pressed."""
+        if self._interrupted:
+            raise KeyboardInterrupt
         return self._reason is not None
 
     @property
@@ -78,6 +84,10 @@ class StopFlag:
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self.request(signal.Signals(number).name)
         self._raise_if_set()
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self._interrupted = True
+        signal.default_int_handler(number, frame)
 
     def _ring(self) -> None:
         """Goes through a signal, which alone reaches a main thread that waits."""

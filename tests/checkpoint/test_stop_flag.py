@@ -56,6 +56,28 @@ def test_interrupt_is_left_alone():
     assert not stop
 
 
+class Departing:
+    """Python swallows what is raised in a destructor."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_was_swallowed_is_met_by_who_asks_next():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with StopFlag() as stop:
+            assert not stop
+            departing = Departing()
+            del departing
+            with pytest.raises(KeyboardInterrupt):
+                bool(stop)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_in_another_thread_only_requests_count():
     before, seen = signal.getsignal(signal.SIGTERM), []
 
