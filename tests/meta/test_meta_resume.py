@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tiny import alone, tiny
@@ -21,6 +22,7 @@ from gtn_hpc.meta.setup import make_task
 from gtn_hpc.meta.stage import train
 
 LONG = ("meta.iterations=40", "meta.checkpoint_every=7")
+HELD = Path(__file__).with_name("held_program.py")
 
 
 @pytest.fixture(scope="module")
@@ -162,16 +164,17 @@ def test_a_damaged_checkpoint_is_passed_over_and_said_so(tmp_path, digest):
 def test_a_signal_at_any_moment_costs_no_bit(tmp_path, digest, number, code):
     config = tmp_path / "tiny.yaml"
     config.write_text(dump(tiny(tmp_path, *LONG)))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gtn_hpc", "train", config], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+    may_end = tmp_path / "signalled"
+    command = [sys.executable, HELD, may_end, "train", config]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     events = tmp_path / "tiny" / "events" / "train.jsonl"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     wanted = 9 + os.getpid() % 15
     while not (events.is_file() and events.read_bytes().count(b"\n") >= wanted) and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    may_end.touch()
+    _, said = process.communicate(timeout=120)
     assert process.returncode == code
     assert "Traceback" not in said
     if number == signal.SIGTERM:
