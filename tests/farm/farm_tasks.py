@@ -36,9 +36,11 @@ class Trouble:
 
 
 def grow(_: object) -> None:
+    """A MiB at a time, so slowly that whoever looks after it is in time."""
     held = []
     while True:
         held.append(np.ones(1 << 17))
+        time.sleep(0.002)
 
 
 def grow_past(_: object) -> None:

@@ -76,8 +76,8 @@ def isolated_broken(nursery: Nursery) -> Isolated[Any, Any]:
 @pytest.mark.parametrize(
     ("task", "bounds", "expected"),
     [
-        (("hang", None), Bounds(seconds=0.2), ("timeout", "ended after 0.2 s")),
-        (("sleep", 60), Bounds(seconds=0.2, bytes=1 << 30), ("timeout", "ended after 0.2 s")),
+        (("hang", None), Bounds(seconds=2), ("timeout", "ended after 2 s")),
+        (("sleep", 60), Bounds(seconds=2, bytes=1 << 30), ("timeout", "ended after 2 s")),
         (("segfault", None), Bounds(), ("crashed", "the child died of SIGSEGV")),
         (("exit", 3), Bounds(), ("crashed", "the child left with exit code 3")),
     ],
@@ -235,7 +235,7 @@ def test_busy_children_die_with_a_parent_that_is_killed() -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 60
     while any(map(alive, pids)) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not any(map(alive, pids))
