@@ -51,20 +51,24 @@ def alive(pid: int) -> bool:
 
 @needs_mpiexec
 def test_a_killed_mpiexec_leaves_no_process_and_the_search_goes_on_to_the_same_digest(tmp_path: Path) -> None:
+    """One of its ranks waits for ever, so that it cannot have ended by itself."""
     undisturbed, killed = prepared(tmp_path / "undisturbed"), prepared(tmp_path / "killed")
     campaign(undisturbed, *OPTIONS)
-    command = ["mpiexec", "-n", "3", sys.executable, PROGRAM, killed, *OPTIONS, "search.isolate=true"]
+    chaos = ("search.isolate=true", "search.chaos=hang:rank=1@eval=1")
+    command = ["mpiexec", "-n", "3", sys.executable, PROGRAM, killed, *OPTIONS, *chaos]
     journal, deadline = killed / "campaign" / "journal", time.monotonic() + WAIT
+    hangs = journal / "chaos-hang-1-1"
     process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
     try:
-        while not (rows := read_journals(journal).scores) and time.monotonic() < deadline:
+        while not ((rows := read_journals(journal).scores) and hangs.exists()) and time.monotonic() < deadline:
             time.sleep(0.002)
+        assert rows and hangs.exists() and process.poll() is None
         family = descendants(process.pid)
     finally:
         process.kill()
         process.wait()
     acknowledged = {score.key for score in rows}
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + WAIT
     while any(map(alive, family)) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert [pid for pid in family if alive(pid)] == []

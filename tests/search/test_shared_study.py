@@ -35,6 +35,7 @@ def test_two_jobs_of_which_one_is_stopped_find_what_one_finds(tmp_path: Path) ->
     while not read_journals(journal).scores and stopped.is_alive():
         time.sleep(0.005)
     os.kill(stopped.pid or 0, signal.SIGSTOP)
+    os.waitid(os.P_PID, stopped.pid or 0, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
     held = {path.name.partition(".")[0] for path in (journal / "claims").glob("*.0")}
     held -= {score.key for score in read_journals(journal).scores}
     other.start()
