@@ -83,14 +83,14 @@ def fail(communicator: Communicator, how: signal.Signals) -> dict[str, object]:
             if how == signal.SIGSTOP:
                 communicator.any(False)
             else:
-                communicator.barrier("the border of step 3", timeout=1)
+                communicator.barrier("the border of step 3", timeout=5)
         except ClusterError as error:
             errors.append(str(error))
     return {"errors": errors}
 
 
 def main(what: str, directory: str, timeout: float) -> int:
-    connection = connect("cpu", timeout=timeout, meeting=60)
+    connection = connect("cpu", timeout=timeout, meeting=120)
     communicator = connection.communicator
     seen = exchanges(communicator) if what == "exchange" else fail(communicator, signal.Signals[what])
     path = Path(directory) / f"rank{communicator.rank}.json"

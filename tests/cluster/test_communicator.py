@@ -37,7 +37,7 @@ def outcomes(launch, tmp_path_factory):
     for name, command in LAUNCHERS.items():
         if shutil.which(command[0]) is not None:
             directory = tmp_path_factory.mktemp(name)
-            launch([*command, PROGRAM, "exchange", directory, "60"], timeout=120, environ={"PYTHONPATH": str(ROOT)})
+            launch([*command, PROGRAM, "exchange", directory, "120"], timeout=200, environ={"PYTHONPATH": str(ROOT)})
             found[name] = seen(directory)
     return found
 
@@ -97,11 +97,11 @@ def by_hand(what, directory, world, timeout):
     ]
 
 
-@pytest.mark.parametrize(("how", "where"), [("SIGSTOP", "a sum"), ("SIGKILL", "'the border of step 3' after 1 s")])
+@pytest.mark.parametrize(("how", "where"), [("SIGSTOP", "a sum"), ("SIGKILL", "'the border of step 3' after 5 s")])
 def test_a_rank_that_does_not_come_is_named_by_the_others(tmp_path, how, where):
-    processes = by_hand(how, tmp_path, world=3, timeout=2)
+    processes = by_hand(how, tmp_path, world=3, timeout=10)
     try:
-        assert [processes[rank].wait(timeout=60) for rank in (0, 2)] == [0, 0]
+        assert [processes[rank].wait(timeout=120) for rank in (0, 2)] == [0, 0]
     finally:
         for process in processes:
             process.send_signal(signal.SIGKILL)
@@ -118,8 +118,8 @@ def test_a_rank_that_does_not_come_is_named_by_the_others(tmp_path, how, where):
 def test_a_rank_0_that_hangs_is_named_and_mpi_ends_all(tmp_path, launch):
     if shutil.which("mpiexec") is None:
         pytest.skip("mpiexec is not installed")
-    command = ["mpiexec", "-n", "2", sys.executable, PROGRAM, "SIGSTOP", tmp_path, "2"]
-    done = launch(command, timeout=60, environ={"PYTHONPATH": str(ROOT)}, check=False)
+    command = ["mpiexec", "-n", "2", sys.executable, PROGRAM, "SIGSTOP", tmp_path, "10"]
+    done = launch(command, timeout=180, environ={"PYTHONPATH": str(ROOT)}, check=False)
     assert done.returncode != 0
     (row,) = seen(tmp_path)
     assert "rank 0 (or the launcher), which keeps the meeting place, does not answer" in row["errors"][0]

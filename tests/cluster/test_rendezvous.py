@@ -35,9 +35,9 @@ def test_a_meeting_place_that_is_taken():
 
 def test_each_meeting_has_keys_of_its_own():
     master = Master("127.0.0.1", free_port())
-    first = rendezvous.meet(RankEnvironment(0, 2, 0, 2, "slurm", master), timeout=5)
+    first = rendezvous.meet(RankEnvironment(0, 2, 0, 2, "slurm", master), timeout=60)
     first.set("at/0", "1")
-    later = rendezvous.meet(RankEnvironment(1, 2, 1, 2, "slurm", master), timeout=5)
+    later = rendezvous.meet(RankEnvironment(1, 2, 1, 2, "slurm", master), timeout=60)
     assert first.check(["at/0"])
     assert not later.check(["at/0"])
 

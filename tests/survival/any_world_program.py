@@ -15,7 +15,7 @@ FAST = {"run__name": "fast", "meta__reduction": "fast", "engine__name": "traject
 
 
 def main(root: Path, place: RankEnvironment) -> None:
-    with (connection := connect("cpu", environment=place, timeout=60, meeting=60)).communicator:
+    with (connection := connect("cpu", environment=place, timeout=120, meeting=120)).communicator:
         train(tiny(root, **FAST), connection)
         train(tiny(root, run__name="ordered"), connection)
         if place.world != 3:

@@ -25,7 +25,7 @@ SMALL = {"meta__replicas": 2, "meta__iterations": 10, "meta__max_returns": 2}
 
 
 def main(root: Path) -> None:
-    connection = connect("cpu", timeout=5, meeting=60)
+    connection = connect("cpu", timeout=20, meeting=120)
     told = {}
     for name, (fault, changes) in RUNS.items():
         loop.make_task = setup.make_task

@@ -25,7 +25,7 @@ LAUNCHERS = {
 }
 
 
-def until(met, seconds=60.0):
+def until(met, seconds=120.0):
     """Waits for `met`; whether it came within `seconds`."""
     end = time.monotonic() + seconds
     while not met():
@@ -59,7 +59,7 @@ def test_no_rank_outlives_its_launcher(tmp_path, name):
         ranks = [int(path.name) for path in tmp_path.iterdir()]
         assert all(alive(rank) for rank in ranks)
         process.kill()
-        assert until(lambda: not any(alive(rank) for rank in ranks), 2.0), "a rank lives 2 s later"
+        assert until(lambda: not any(alive(rank) for rank in ranks)), "a rank lives on"
 
 
 def test_who_was_started_by_a_person_lives_on(tmp_path):
@@ -73,7 +73,9 @@ def test_who_was_started_by_a_person_lives_on(tmp_path):
 
 
 def test_a_rank_that_begins_when_its_launcher_is_gone_ends_at_once(tmp_path):
-    orphan = f"sleep 0.5; exec {sys.executable} {WAITS} {tmp_path}"
+    gone, place = tmp_path / "gone", tmp_path / "begun"
+    place.mkdir()
+    orphan = f"until [ -e {gone} ]; do sleep 0.05; done; exec {sys.executable} {WAITS} {place}"
     started = subprocess.run(
         ["sh", "-c", f"sh -c '{orphan}' >/dev/null 2>&1 & echo $!"],
         env={**os.environ, "OMPI_COMM_WORLD_RANK": "0"},
@@ -85,8 +87,9 @@ def test_a_rank_that_begins_when_its_launcher_is_gone_ends_at_once(tmp_path):
     if parent_of(rank) != 1:
         os.kill(rank, signal.SIGKILL)
         pytest.skip("a subreaper, such as a user's systemd, inherits orphans here")
+    gone.touch()
     assert until(lambda: not alive(rank))
-    assert not list(tmp_path.iterdir())
+    assert not list(place.iterdir())
 
 
 @pytest.mark.parametrize(

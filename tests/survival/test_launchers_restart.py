@@ -5,15 +5,20 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
-from survival_runs import SCRIPTED, TIME_LIMIT, TINY, alone, free_port, outputs, processes, tiny
+from survival_runs import HERE, SCRIPTED, TIME_LIMIT, TINY, alone, free_port, outputs, processes, tiny
 
 from gtn_hpc.curriculum import file
 
 LINK = "gtnlink"
 SMALL = {"meta__replicas": 2, "meta__checkpoint_every": 2}
+TOGETHER = [sys.executable, str(HERE / "agent_that_waits.py")]
+"""torchrun of several hosts, which wait for each other before the first looks for the second."""
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +57,10 @@ def test_torchrun_resumes_by_itself_after_the_death_of_a_rank(tmp_path, expected
 def test_one_host_goes_on_where_two_began(tmp_path, expected):
     place = ("--rdzv-backend", "c10d", "--rdzv-id", "elastic", "--rdzv-endpoint", f"127.0.0.1:{free_port()}")
     options = ("--nnodes", "1:2", "--nproc-per-node", "1", "--max-restarts", "3", "--monitor-interval", "0.2", *place)
-    confs = [f"is_host={host},last_call_timeout=3,keep_alive_interval=1" for host in (1, 0)]
-    commands = [torchrun(tmp_path, *options, "--rdzv-conf", conf) for conf in confs]
+    confs = [f"is_host={host},last_call_timeout=3,keep_alive_interval=2" for host in (1, 0)]
+    (ready := tmp_path / "ready").mkdir()
+    together = [*TOGETHER, "2", str(ready)]
+    commands = [[*together, *torchrun(tmp_path, *options, "--rdzv-conf", conf)[1:]] for conf in confs]
     fault = {"do": "orphan", "iteration": 9}
     with processes(commands, [{}, {"FAULT": json.dumps(fault)}]) as (stays, dies):
         ((code, said),) = outputs([stays])
@@ -90,25 +97,39 @@ def hosts():
             ip("netns", "delete", name)
 
 
+def children(pid):
+    with suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return []
+
+
+def alive(pid):
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
 def test_two_hosts_go_on_once_their_link_is_back(tmp_path, expected, hosts):
     place = ("--rdzv-backend", "c10d", "--rdzv-id", "hosts", "--rdzv-endpoint", "10.213.7.1:29400")
     options = ("--nnodes", "2", "--nproc-per-node", "1", "--max-restarts", "3", "--monitor-interval", "0.2", *place)
     cut = ["ip", "link", "set", LINK, "down"]
     fault = {"do": "run", "command": cut, "iteration": 9, "once": str(tmp_path / "cut")}
     commands = [
-        ["ip", "netns", "exec", name, *torchrun(tmp_path, *options, *own), "run.timeout=4"]
+        ["ip", "netns", "exec", name, *torchrun(tmp_path, *options, *own), "run.timeout=8"]
         for name, own in (
-            (hosts[0], ("--local-addr", "10.213.7.1", "--rdzv-conf", "is_host=1")),
-            (hosts[1], ("--local-addr", "10.213.7.2", "--rdzv-conf", "is_host=0")),
+            (hosts[0], ("--local-addr", "10.213.7.1", "--rdzv-conf", "is_host=1,keep_alive_interval=15")),
+            (hosts[1], ("--local-addr", "10.213.7.2", "--rdzv-conf", "is_host=0,keep_alive_interval=15")),
         )
     ]
     common = {"GLOO_SOCKET_IFNAME": LINK}
     with processes(commands, [common, {**common, "FAULT": json.dumps(fault)}]) as started:
         end = time.monotonic() + TIME_LIMIT
         while not (tmp_path / "cut").exists():
+            ranks = [rank for agent in started for rank in children(agent.pid)]
             assert all(process.poll() is None for process in started) and time.monotonic() < end, outputs(started)
             time.sleep(0.05)
-        time.sleep(6)
+        while all(alive(rank) for rank in ranks) and time.monotonic() < end:
+            time.sleep(0.05)
         ip("-n", hosts[1], "link", "set", LINK, "up")
         ended = outputs(started)
     assert [code for code, _ in ended] == [0, 0], ended
