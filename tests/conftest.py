@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def launch() -> Launch:
     def run(
         command: Sequence[str | Path],
         *,
-        timeout: float = 60,
+        timeout: float = 180,
         environ: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         check: bool = True,
@@ -100,6 +101,26 @@ def launch() -> Launch:
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     return run
+
+
+@dataclass(frozen=True)
+class Hold:
+    """What a process that has `environ` waits for, see held/sitecustomize.py."""
+
+    file: Path
+    environ: dict[str, str]
+
+    def release(self) -> None:
+        self.file.touch()
+
+
+@pytest.fixture
+def hold_at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Hold]]:
+    """Holds processes, their children and their ranks before they rename anything to the name that is given."""
+    file = tmp_path_factory.mktemp("hold") / "released"
+    paths = os.pathsep.join(filter(None, [str(ROOT / "tests" / "held"), os.environ.get("PYTHONPATH")]))
+    yield lambda name: Hold(file, {"HOLD": f"{name}:{file}", "PYTHONPATH": paths})
+    file.touch()
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from final_runs import scored
@@ -19,7 +21,7 @@ from gtn_hpc.scores.replay import read_journals
 from gtn_hpc.scores.rows import FinalRow
 
 pytest.importorskip("mpi4py")
-WAIT = 120.0
+WAIT = 240.0
 EPOCHS = "final.epochs=15"
 ACCURACIES = (0.2, 0.9, 0.5, 0.7)
 WINNERS = 3
@@ -27,6 +29,9 @@ WINNERS = 3
 WORKERS = ([], ["search.workers=2"])
 RANKS = (["mpiexec", "-n", "3"], [])
 PARALLEL = ["workers", "ranks"]
+HoldAt = Callable[[str], Any]
+THIRD = "step-000003"
+"""What a training waits at in tests that have to meet it before its end."""
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +52,10 @@ def prepared(root: Path) -> tuple[Config, RunDirectory]:
     return config, run
 
 
-def gtn_final(run: RunDirectory, how: str, *more: str) -> "subprocess.Popen[str]":
+def gtn_final(run: RunDirectory, how: str, *more: str, **environ: str) -> "subprocess.Popen[str]":
     launcher, settings = {"workers": WORKERS, "ranks": RANKS}[how]
     command = [*launcher, sys.executable, "-m", "gtn_hpc", "final", run.path, *settings, *more, "--json"]
-    surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
+    surroundings = {**os.environ, "OMP_NUM_THREADS": "1", **environ}
     return subprocess.Popen(command, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -62,6 +67,15 @@ def wait_for_checkpoints(run: RunDirectory, process: "subprocess.Popen[str]", of
     """Until `of` trainings are past their second epoch."""
     deadline = time.monotonic() + WAIT
     while sum(map(is_under_way, run.path.glob("final/*"))) < of:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def wait_for_the_wish(run: RunDirectory, process: "subprocess.Popen[str]") -> None:
+    """Until whoever got the signal has said so."""
+    deadline = time.monotonic() + WAIT
+    while not run.read_state()["wants_requeue"]:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -96,12 +110,14 @@ def test_stretches_of_one_training_may_be_of_several_ranks(tmp_path: Path, seria
 
 @pytest.mark.parametrize("how", PARALLEL)
 def test_a_stop_leaves_a_checkpoint_of_each_and_a_new_start_goes_on(
-    tmp_path: Path, serial: list[FinalRow], how: str
+    tmp_path: Path, serial: list[FinalRow], how: str, hold_at: HoldAt
 ) -> None:
-    config, run = prepared(tmp_path)
-    with gtn_final(run, how) as process:
+    (config, run), hold = prepared(tmp_path), hold_at(THIRD)
+    with gtn_final(run, how, **hold.environ) as process:
         wait_for_checkpoints(run, process, of=2)
         process.send_signal(signal.SIGTERM if how == "workers" else signal.SIGUSR2)
+        wait_for_the_wish(run, process)
+        hold.release()
         _, complaints = process.communicate(timeout=WAIT)
     assert process.returncode == 75
     assert "Start it again: it goes on where it was." in complaints
@@ -111,22 +127,25 @@ def test_a_stop_leaves_a_checkpoint_of_each_and_a_new_start_goes_on(
 
 
 @pytest.mark.parametrize("how", PARALLEL)
-def test_a_killed_one_goes_on_to_the_same_rows(tmp_path: Path, serial: list[FinalRow], how: str) -> None:
+def test_a_killed_one_goes_on_to_the_same_rows(
+    tmp_path: Path, serial: list[FinalRow], how: str, hold_at: HoldAt
+) -> None:
     config, run = prepared(tmp_path)
-    with gtn_final(run, how) as process:
+    with gtn_final(run, how, **hold_at(THIRD).environ) as process:
         wait_for_checkpoints(run, process, of=2)
         process.kill()
     assert len(rows_of(run)) < WINNERS
     assert [same(row) for row in run_final(config, run)] == serial
 
 
-def test_a_child_that_is_killed_is_replaced(tmp_path: Path, serial: list[FinalRow]) -> None:
-    _, run = prepared(tmp_path)
-    with gtn_final(run, "workers") as process:
+def test_a_child_that_is_killed_is_replaced(tmp_path: Path, serial: list[FinalRow], hold_at: HoldAt) -> None:
+    (_, run), hold = prepared(tmp_path), hold_at(THIRD)
+    with gtn_final(run, "workers", **hold.environ) as process:
         wait_for_checkpoints(run, process, of=2)
         nursery = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
         child = int(Path(f"/proc/{nursery}/task/{nursery}/children").read_text().split()[0])
         os.kill(child, signal.SIGKILL)
+        hold.release()
         _, complaints = process.communicate(timeout=WAIT)
     assert process.returncode == 0, complaints
     assert [same(row) for row in rows_of(run)] == serial
