@@ -20,7 +20,7 @@ def examined(root, *, launcher=(), code=0, **environ):
     """Check -> finding of the first node of `gtn doctor --json`."""
     command = [*launcher, sys.executable, "-m", "gtn_hpc", "doctor", "--root", str(root), "--json"]
     done = subprocess.run(
-        command, env=os.environ | environ, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120
+        command, env=os.environ | environ, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=240
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith('{"well"')]
     assert done.returncode == code or code is None, done.stderr
@@ -143,7 +143,8 @@ def test_two_ranks_on_one_gpu(tmp_path, with_slurm):
         pytest.skip("no torchrun")
     found = examined(tmp_path, launcher=ranks, code=None, PATH=with_slurm, CUDA_VISIBLE_DEVICES="0")
     says(found["own GPU"], "fail", "GPU 0: ranks 0, 1", "One GPU a rank")
-    says(found["all-reduce"], "ok", "over 2 ranks takes")
+    milliseconds = float(found["all-reduce"]["found"].partition("takes ")[2].split()[0])
+    says(found["all-reduce"], "ok" if milliseconds < 335.5 else "warn", "over 2 ranks takes")  # of 50 MB/s
     says(found["launcher"], "ok", "torchrun: rank 0 of 2, 0 of 2 on")
     assert "mpiexec" not in found
 

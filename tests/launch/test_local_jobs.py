@@ -24,14 +24,18 @@ def root(tmp_path):
     return [f"run.root={tmp_path}"]
 
 
-def test_a_local_job_that_is_stopped_goes_on_by_itself(tmp_path, root):
+def test_a_local_job_that_is_stopped_goes_on_by_itself(tmp_path, root, hold_at, monkeypatch):
+    hold = hold_at("step-000020")
+    for name, value in hold.environ.items():
+        monkeypatch.setenv(name, value)
     (job,) = submit(TINY, [*root, "meta.iterations=40", "meta.replicas=1", "meta.checkpoint_every=5"], cluster="local")
     run = tmp_path / "tiny"
-    end = time.monotonic() + 100
+    end = time.monotonic() + 120
     while not list((run / "checkpoints").glob("step-*5/manifest.json")):
         assert time.monotonic() < end, job.log.read_text()
         time.sleep(0.05)
     os.kill(int(job.id), signal.SIGTERM)  # what submitit's controller passes on
+    hold.release()
     outcome = job.result()
     assert outcome.stages == ("train",)
     assert outcome.starts == 2
@@ -53,7 +57,7 @@ def test_the_example_of_the_documents_runs_here(tmp_path, monkeypatch):
     assert len(program.splitlines()) <= 15
     program = program.replace("configs/digits.yaml", str(TINY)).replace('cluster="slurm"', 'cluster="debug"')
     monkeypatch.chdir(tmp_path)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     assert "accuracy" in done.stdout
     assert (tmp_path / "runs" / "tiny" / "curriculum.h5").is_file()
