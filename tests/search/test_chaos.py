@@ -46,7 +46,7 @@ def test_a_crash_a_kill_and_a_lack_of_memory_that_passes_change_nothing(place: P
     ("kind", "limits"),
     [
         ("nan", ()),
-        ("hang", ("search.limits.seconds=2", "search.isolate=true")),
+        ("hang", ("search.limits.seconds=10", "search.isolate=true")),
     ],
 )
 def test_a_failure_of_the_training_is_one_row(kind: str, limits: tuple[str, ...], place: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_failure_of_the_training_is_one_row(kind: str, limits: tuple[str, ...]
     assert report.statuses == {"ok": 2, {"nan": "nan", "hang": "timeout"}[kind]: 1}
     with open_scores(place / "campaign" / "scores.h5") as tables:
         (detail,) = tables.failures.detail
-        assert {"nan": "The loss is NaN (search.chaos).", "hang": "ended after 2 s"}[kind] in detail
+        assert {"nan": "The loss is NaN (search.chaos).", "hang": "ended after 10 s"}[kind] in detail
         assert (tables.scores.params > 0).all()
 
 
