@@ -62,7 +62,7 @@ def slurm(tmp_path_factory):
 
     def script(*arguments):
         return subprocess.run(
-            [SCRIPT, *arguments], env=environ, capture_output=True, text=True, timeout=90, check=False
+            [SCRIPT, *arguments], env=environ, capture_output=True, text=True, timeout=240, check=False
         )
 
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

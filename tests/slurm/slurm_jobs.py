@@ -36,7 +36,7 @@ class Slurm:
     environ: dict[str, str]
     accounting: bool
 
-    def run(self, *command, cwd=ROOT, timeout=90, check=True, environ=None):
+    def run(self, *command, cwd=ROOT, timeout=200, check=True, environ=None):
         done = subprocess.run(
             [str(part) for part in command],
             cwd=cwd,
@@ -50,11 +50,10 @@ class Slurm:
         assert done.returncode == 0 or not check, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout.strip()
 
-    def submit(self, script, *arguments, options=(), place):
+    def submit(self, script, *arguments, options=(), place, environ=None):
         """The id of a job of one of our scripts, whose output goes to `place`."""
-        return self.run(
-            "sbatch", "--parsable", f"--output={place}/%x-%j.out", *options, ROOT / "slurm" / script, *arguments
-        )
+        command = ("sbatch", "--parsable", f"--output={place}/%x-%j.out", *options, ROOT / "slurm" / script)
+        return self.run(*command, *arguments, environ=environ)
 
     def state(self, job):
         return (self.run("squeue", "-h", "-t", "all", "-j", job, "-o", "%T").split() or ["GONE"])[0]

@@ -7,11 +7,13 @@ from slurm_jobs import ENDED, LONG, ROOT, TINY, TWO_NODES, alone, begun, digest,
 from gtn_hpc.storage import attributes
 
 
-def test_a_job_that_slurm_warns_goes_on_after_a_requeue_to_the_same_digest(slurm, tmp_path):
-    run = tmp_path / "tiny"
-    job = slurm.submit("meta_train.sbatch", TINY, f"run.root={tmp_path}", *LONG, options=TWO_NODES, place=tmp_path)
+def test_a_job_that_slurm_warns_goes_on_after_a_requeue_to_the_same_digest(slurm, tmp_path, hold_at):
+    run, hold = tmp_path / "tiny", hold_at("step-000020")
+    asked = (TINY, f"run.root={tmp_path}", *LONG)
+    job = slurm.submit("meta_train.sbatch", *asked, options=TWO_NODES, place=tmp_path, environ=hold.environ)
     begun(run)
     slurm.run("scancel", "--batch", "--signal=USR2", job)
+    hold.release()
     slurm.succeed(job, tmp_path)
     assert slurm.show(job, "Restarts") == "1"
     assert state_of(run)["stages"]["train"]["status"] == "done"
@@ -57,5 +59,5 @@ def test_a_failed_stage_cancels_those_after_it(slurm, tmp_path):
     train, *others = (line.split()[1] for line in told.splitlines())
     assert slurm.wait(train, tmp_path) == "FAILED"
     assert "meta.iteration: unknown key. Did you mean 'iterations'?" in said(tmp_path)
-    assert [slurm.wait(job, tmp_path, ENDED, timeout=30) for job in others] == ["CANCELLED"] * 3
+    assert [slurm.wait(job, tmp_path, ENDED) for job in others] == ["CANCELLED"] * 3
     assert slurm.show(others[0], "Reason") == "DependencyNeverSatisfied"

@@ -27,7 +27,7 @@ def test_a_failure_brings_the_remote_message_and_cancels_what_waits(slurm, tmp_p
     assert [job.stages for job in jobs] == [("train",), ("search",), ("final",), ("report",)]
     with pytest.raises(ClusterError, match=r"(?s)gtn: .*nowhere.*Traceback.*gtn train ended with exit code"):
         jobs[0].result()
-    until(lambda: all(job.state() == "CANCELLED" for job in jobs[1:]), "to cancel what waits", timeout=30)
+    until(lambda: all(job.state() == "CANCELLED" for job in jobs[1:]), "to cancel what waits")
     with pytest.raises(ClusterError, match="is CANCELLED: it left no result"):
         jobs[1].result()
 
