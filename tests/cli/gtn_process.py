@@ -36,7 +36,7 @@ class Ended:
         return json.loads(self.out)
 
 
-def gtn(*arguments, cwd, timeout=60):
+def gtn(*arguments, cwd, timeout=200):
     """Runs `gtn` to its end."""
     streams = [Path(cwd) / f".{name}" for name in ("out", "err")]
     process = SERVER.Process(target=_run, args=([str(a) for a in arguments], str(cwd), *map(str, streams)))

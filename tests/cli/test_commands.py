@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -307,24 +308,23 @@ def test_ctrl_c_ends_with_a_message_and_130(empty):
     process = subprocess.Popen(
         [sys.executable, "-m", "gtn_hpc", "train", "small.yaml", "meta.iterations=100000", "meta.log_every=1"],
         cwd=empty,
+        env={**os.environ, "PYTHONFAULTHANDLER": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job of a shell ignores it
     )
     events = empty / "runs" / "small" / "events" / "train.jsonl"
-    for _ in range(6000):
-        if events.is_file() and events.stat().st_size:
-            break
-        try:
-            process.wait(0.01)
-        except subprocess.TimeoutExpired:
-            continue
+    end = time.monotonic() + 120
+    while not (events.is_file() and b'"iterated"' in events.read_bytes()) and time.monotonic() < end:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
     os.kill(process.pid, signal.SIGINT)
     try:
-        out, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
+        out, err = process.communicate(timeout=120)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # tells where it stands
+        pytest.fail(process.communicate()[1])
     assert (process.returncode, out) == (130, "")
     assert "goes on from there" in err
     assert "Traceback" not in err
