@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -104,9 +104,11 @@ class Session:
 
         engine = make_engine(config.engine)
         loop = Loop(self.room, engine, self.outer, communicator, checkpoints, self.observe, lambda: bool(stop), between)
-        with choices_told(self.observe):
-            end = loop.run(start)
-        checkpoints.wait()
+        try:
+            with choices_told(self.observe):
+                end = loop.run(start)
+        finally:
+            checkpoints.wait()  # also after Ctrl-C: what is being written becomes whole
         return end.done
 
     def finish(self, stop: StopFlag) -> Taught:
@@ -167,5 +169,12 @@ def _recorders(run: RunDirectory, room: AnyRoom, rank: int) -> Iterator[list[Obs
     if rank:
         yield [RankRecorder(run.events, rank)]
         return
-    with closing(TensorBoard(run.tensorboard, room)) as board:
+    board = TensorBoard(run.tensorboard, room)
+    try:
         yield [EventRecorder(run.events, room.config.meta.log_every), board]
+    except KeyboardInterrupt:
+        raise  # its thread may wait for ever for what was interrupted, and closing waits for it
+    except BaseException:
+        board.close()
+        raise
+    board.close()
