@@ -77,10 +77,14 @@ def inner_step(
 
 
 def evaluate(learner: Learner, state: LearnerState, x: Tensor) -> Tensor:
-    """Logits [B, K] in evaluation mode: batch norm uses the state's buffers, dropout is off."""
+    """Logits [B, K] in evaluation mode: batch norm uses the state's buffers, dropout is off.
+
+    They are float32 where forward passes have a type of their own: bfloat16 has too few digits for sums of losses.
+    """
     learner.module.eval()
     with arithmetic(learner, x):
-        return functional_call(learner.module, state.params | state.buffers, (x,))
+        logits: Tensor = functional_call(learner.module, state.params | state.buffers, (x,))
+    return logits if learner.autocast is None else logits.float()
 
 
 def real_loss(learner: Learner, state: LearnerState, batch: Batch) -> Tensor:

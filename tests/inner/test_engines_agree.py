@@ -1,5 +1,7 @@
 """The two textbook engines give one meta-gradient, and finite differences give it too."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from meta_tasks import PARTS, make_learner, make_task, make_teacher, parameters, part, relative_error
@@ -8,6 +10,9 @@ from gtn_hpc.inner.engine import MetaGradient
 from gtn_hpc.inner.finite import central_difference, total_loss
 from gtn_hpc.inner.higher_engine import Higher
 from gtn_hpc.inner.optimisers import Tensors
+from gtn_hpc.inner.reverse import Reverse
+from gtn_hpc.inner.traced import Traced
+from gtn_hpc.inner.trajectory import Trajectory
 from gtn_hpc.inner.unrolled import Unrolled
 
 
@@ -56,3 +61,15 @@ def test_a_parameter_that_nothing_depends_on_gets_zeros() -> None:
     unused = torch.nn.Parameter(torch.ones(2, dtype=torch.float64))
     for engine in (Unrolled(), Higher()):
         assert engine(task, {**parameters(teacher), "unused": unused}).gradient["unused"].tolist() == [0.0, 0.0]
+
+
+def test_engines_agree_on_the_losses_of_bf16_where_the_last_layer_gives_bf16() -> None:
+    teacher = make_teacher(2, dtype=torch.float32)
+    learner = make_learner("linear", weight_norm=False, dtype=torch.float32)
+    task = make_task(replace(learner, autocast=torch.bfloat16), teacher, every=1)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert task.learner.module(task.real[1].x).dtype is torch.bfloat16
+    engines = (Unrolled(), Higher(), Trajectory(Reverse()), Trajectory(Traced(Reverse())))
+    first, *others = (engine(task, parameters(teacher)).losses for engine in engines)
+    for losses in others:
+        assert losses == pytest.approx(first, rel=1e-6)

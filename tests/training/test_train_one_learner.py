@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from gtn_hpc.config.teaching import Data
 from gtn_hpc.config.teaching import Learner as LearnerSection
@@ -57,6 +59,17 @@ def test_a_measurement_does_not_depend_on_its_batches(splits: Splits, learner: L
     whole, parts = measure(learner, state, splits.validation), measure(learner, state, splits.validation, batch=7)
     assert whole.accuracy == parts.accuracy
     assert whole.loss == pytest.approx(parts.loss, rel=1e-6)
+
+
+def test_in_bf16_the_loss_is_that_of_its_logits_in_float32(splits: Splits) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(splits.shape.height * splits.shape.width, splits.classes))
+    learner = Learner(initialise(network, torch_generator(0, "test")), SGD(), autocast=torch.bfloat16)
+    found, x, y = measure(learner, learner.initial_state(), splits.validation), *next(splits.validation.epoch(256))
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        logits = network(x)
+    assert logits.dtype is torch.bfloat16
+    assert len(y) == len(splits.validation)
+    assert found.loss == pytest.approx(float(F.cross_entropy(logits.float(), y)), rel=1e-6)
 
 
 def test_a_loss_that_is_not_finite_is_refused(splits: Splits, learner: Learner) -> None:
