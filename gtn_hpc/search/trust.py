@@ -56,9 +56,7 @@ def duties(config: Config, run: RunDirectory, setting: Setting, algorithm: Lengt
     return Trust(
         decide=decide,
         publish=publish,
-        seconds_steps=lambda scores, truths: equal_steps(
-            scores, truths, section.steps, _share(config, run) / config.search.budget
-        ),
+        seconds_steps=lambda scores, truths: equal_steps(scores, truths, section.steps, _share(config, run)),
         length=lambda: algorithm.length,
         lengthened=lengthened,
         stop=watch.stop,
@@ -76,7 +74,7 @@ def doubt(certificate: Certificate, floor: float) -> str:
 
 
 def equal_steps(scores: Sequence[float], truths: Sequence[float], steps: int, share: float) -> int:
-    """Real steps that take as many seconds as scoring an architecture and its `share` of the meta-training.
+    """Real steps that take as many seconds as scoring one replica and its `share` of the meta-training.
 
     `scores` and `truths` are the seconds of evaluations so far, the latter of `steps` real steps each; both include
     the pass over the validation split.
@@ -86,6 +84,6 @@ def equal_steps(scores: Sequence[float], truths: Sequence[float], steps: int, sh
 
 
 def _share(config: Config, run: RunDirectory) -> float:
-    """Seconds of the teacher's meta-training, 0 where no events beside its curriculum tell them."""
+    """Seconds of the teacher's meta-training for each replica, 0 where no events beside its curriculum tell them."""
     seconds = meta_seconds(curriculum_path(config, run).parent)
-    return 0.0 if math.isnan(seconds) else seconds
+    return 0.0 if math.isnan(seconds) else seconds / (config.search.budget * config.search.replicas)

@@ -16,6 +16,7 @@ import pytest
 from search_campaign import begin, curriculum
 
 from gtn_hpc.core.errors import ConfigError, Requeue, RunError
+from gtn_hpc.core.events import EventLog
 from gtn_hpc.core.records import Score
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.core.streams import numpy_rng
@@ -228,3 +229,18 @@ def test_truths_that_do_not_fit_into_the_time_left_keep_no_score_waiting(place, 
 def test_equal_seconds_count_the_share_of_meta_training() -> None:
     assert equal_steps([2.0, 4.0], [10.0, 10.0], steps=100, share=0.0) == 30
     assert equal_steps([2.0, 4.0], [10.0, 10.0], steps=100, share=5.0) == 80
+
+
+@pytest.mark.parametrize(("replicas", "steps"), [(1, 68), (2, 38)])
+def test_all_replicas_of_an_architecture_share_its_part_of_the_meta_training(
+    place, tmp_path, table, replicas, steps
+) -> None:
+    """A score takes 0.8 s, a real step 0.1 s, and each of 60 architectures has 6 s of the 360 s of meta-training."""
+    table(lambda request: 0.9)
+    with EventLog(tmp_path / "a" / "campaign" / "events" / "train.jsonl") as log:
+        log.write("iterated", iteration=0, seconds=360.0, ranks=1)
+    run, _ = searched(place, tmp_path / "a", 0, "warn", controls="real_seconds", more=(f"search.replicas={replicas}",))
+    with open_scores(run.scores) as tables:
+        rows = tables.certificate[tables.certificate["source"] == "real_seconds"]
+    assert rows["steps"].unique().tolist() == [steps]
+    assert len(rows) == 30 * replicas
