@@ -115,8 +115,10 @@ def _static() -> dict[str, Any]:
 def describe() -> dict[str, Any]:
     """JSON-able description of software, code revision (None outside a checkout), machine and Slurm job.
 
-    `sbatch` is the text of the job's batch script, where that has put it into the environment as ours do.
+    `sbatch` is the text of the job's batch script, where that has put it into the environment as ours do;
+    `visible_gpus` is CUDA_VISIBLE_DEVICES, None where nothing restricts which of `gpus` are seen.
     """
     slurm = {name: os.environ[name] for name in SLURM if name in os.environ}
     modules = [module for module in os.environ.get("LOADEDMODULES", "").split(":") if module]
-    return {**_static(), "slurm": slurm, "modules": modules, "sbatch": os.environ.get("GTN_SBATCH")}
+    told = {"visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "sbatch": os.environ.get("GTN_SBATCH")}
+    return {**_static(), "slurm": slurm, "modules": modules, **told}

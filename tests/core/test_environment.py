@@ -2,6 +2,8 @@ import json
 import platform
 import subprocess
 
+import pytest
+
 from gtn_hpc.core import environment
 
 
@@ -47,6 +49,15 @@ def test_gpus_are_named_by_their_driver(monkeypatch, tmp_path):
     assert environment.gpus_of_job() == 4
     monkeypatch.setattr(environment, "GPUS", tmp_path / "nowhere")
     assert environment._gpus() == []
+
+
+@pytest.mark.parametrize("visible", [None, "", "2,3"])
+def test_the_gpus_that_a_process_may_see_are_recorded(monkeypatch, visible):
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert environment.describe()["visible_gpus"] == visible
 
 
 def test_without_git_there_is_no_revision(launch):

@@ -128,6 +128,24 @@ def test_workers_are_dealt_out_to_the_gpus(workers, device, gpus, expected):
     assert sharing(config, {"gpus": gpus}) == expected
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"slurm": {"SLURM_GPUS_ON_NODE": "1"}}, 4),
+        ({"slurm": {"SLURM_GPUS_ON_NODE": "2"}, "visible_gpus": "0"}, 2),
+        ({"slurm": {"SLURM_GPUS_ON_NODE": "a few"}}, 1),
+        ({"visible_gpus": "5"}, 4),
+        ({"visible_gpus": "MIG-a,MIG-b"}, 2),
+        ({"visible_gpus": "3,-1,2"}, 4),
+        ({"visible_gpus": ""}, 4),
+        ({"visible_gpus": None, "slurm": {}}, 1),
+    ],
+)
+def test_gpus_of_a_host_that_were_not_the_jobs_do_not_count(told, expected):
+    config = parse("run: {name: x, device: cuda}\nsearch: {workers: 4}")
+    assert sharing(config, {"gpus": ["A"] * 8, **told}) == expected
+
+
 def test_the_figure_has_a_line_for_each_row(runs):
     table = table1(winners(runs))
     spec = figures.table1(table).to_dict()

@@ -1,6 +1,7 @@
 """The paper's table: what a search found, how large it is, and what finding and training it took."""
 
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,20 @@ def _cost(config: Config, tables: ScoreTables, training: float) -> dict[str, Any
 
 
 def sharing(config: Config, environment: Mapping[str, Any]) -> float:
-    """Workers a GPU, which are dealt out to all of a host unless one is named."""
-    gpus = 1 if ":" in config.run.device else len(environment.get("gpus", []))
+    """Workers a GPU, which are dealt out to all that the job had on a host unless one is named."""
+    gpus = 1 if ":" in config.run.device else _gpus_of_job(environment)
     return max(1.0, config.search.workers / max(1, gpus))
+
+
+def _gpus_of_job(environment: Mapping[str, Any]) -> int:
+    """By Slurm, else by CUDA_VISIBLE_DEVICES, which ends at the first -1, else all of the host."""
+    told = str(environment.get("slurm", {}).get("SLURM_GPUS_ON_NODE", ""))
+    if told.isdecimal():
+        return int(told)
+    visible = environment.get("visible_gpus")
+    if visible is None:
+        return len(environment.get("gpus", []))
+    return len(list(takewhile(lambda name: name.strip() not in ("", "-1"), visible.split(","))))
 
 
 def device_of(config: Config, environment: Mapping[str, Any]) -> tuple[str, str]:
