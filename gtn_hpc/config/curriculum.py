@@ -1,7 +1,7 @@
-"""Whose curriculum a search takes, and which inner optimiser a curriculum's file states."""
+"""Whose curriculum a search takes, and what a curriculum's file states beside its values."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +31,25 @@ def stated_inner(path: Path, attributes: Mapping[str, Any]) -> Inner | None:
             f"{path}: its attribute 'optimiser' is not a section inner as JSON: {' '.join(str(error).split())}",
             remedy='Export it again, or write it like {"optimiser": "sgd"}.',
         ) from error
+
+
+def stated_cycle(path: Path, attributes: Mapping[str, Any], steps: int) -> int:
+    """On how many batches the shuffled order of the curriculum at `path` draws: all T where it states no `cycle`.
+
+    Raises:
+        StorageError: it is no number of batches that the curriculum has.
+    """
+    cycle = attributes.get("cycle")
+    if cycle is None:
+        return steps
+    if not isinstance(cycle, int) or not 1 <= cycle <= steps:
+        raise StorageError(
+            f"{path}: its attribute 'cycle' is {cycle!r}.", remedy=f"Valid: 1 to {steps}, or no such attribute."
+        )
+    return steps if attributes.get("order") == "fixed" else cycle
+
+
+def digest_head(order: object, cycle: int, x: Sequence[int], y: Sequence[int]) -> bytes:
+    """What the digest of a curriculum covers before its values; `x` and `y` are shapes."""
+    own = "" if cycle == x[0] else f"/{cycle}"
+    return f"{order}{own}/{list(x)}/{list(y)}".encode()

@@ -74,6 +74,7 @@ def about(taught: CurriculumFile) -> dict[str, Any]:
         "schema_version": SCHEMA.version,
         "arrays": {name: {"dims": DIMS[name], "unit": "1", "description": MEANINGS[name]} for name in DIMS},
         "order": taught.frozen.order,
+        "cycle": taught.frozen.cycle,
         "digest": taught.digest,
         "data": told.data,
         "mean": told.mean,

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from gtn_hpc import storage
-from gtn_hpc.config.curriculum import stated_inner
+from gtn_hpc.config.curriculum import stated_cycle, stated_inner
 from gtn_hpc.core.errors import DataError, StorageError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.curriculum.base import Order
@@ -92,14 +92,14 @@ def write(
     groups = {"/": root} | ({"evaluation": evaluation} if evaluation else {})
     own = {
         "order": frozen.order,
-        "digest": Frozen(_rounded(frozen.x, dtype), frozen.y, lr, momentum, frozen.order).digest(),
+        "digest": Frozen(_rounded(frozen.x, dtype), frozen.y, lr, momentum, frozen.order, frozen.cycle).digest(),
         "data": description.data,
         "mean": list(description.mean),
         "std": list(description.std),
         "optimiser": json.dumps(dict(description.optimiser)),
         "learners": json.dumps(description.learners),
         "arm": description.arm,
-    }
+    } | ({} if frozen.cycle == frozen.steps else {"cycle": frozen.cycle})
     storage.write(path, groups, own | dict(attributes or {}), schema=SCHEMA, config=config)
 
 
@@ -118,7 +118,7 @@ def read(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = to
     _check(path, columns, attributes)
     tensors = [torch.as_tensor(columns[name].astype(np.float64)).to(torch.float32) for name in DIMS]
     x, y, lr, momentum = tensors
-    frozen = Frozen(x, y, lr, momentum, attributes["order"])
+    frozen = Frozen(x, y, lr, momentum, attributes["order"], stated_cycle(path, attributes, len(x)))
     digest = frozen.digest()
     if digest != attributes.get("digest", digest):
         raise StorageError(f"{path}: the digest of its values is not the one it states.", remedy="Export it again.")

@@ -5,19 +5,26 @@ import hashlib
 import torch
 from torch import Tensor
 
+from gtn_hpc.config.curriculum import digest_head
 from gtn_hpc.core.records import Batch
 from gtn_hpc.curriculum.base import Curriculum, Order, Show
 from gtn_hpc.curriculum.schedule import FixedSchedule
 
 
 class Frozen(Curriculum):
-    """Images x [T, B, C, H, W], probabilities y [T, B, K], rate lr [T] and momentum [T]; nothing is learned."""
+    """Images x [T, B, C, H, W], probabilities y [T, B, K], rate lr [T] and momentum [T]; nothing is learned.
+
+    A shuffled order draws on the first `cycle` batches, of which the others are repeats; a fixed one shows all T.
+    """
 
     x: Tensor
     y: Tensor
 
-    def __init__(self, x: Tensor, y: Tensor, lr: Tensor, momentum: Tensor, order: Order) -> None:
-        super().__init__(FixedSchedule(lr, momentum), x.shape[0], x.shape[1], order)
+    def __init__(
+        self, x: Tensor, y: Tensor, lr: Tensor, momentum: Tensor, order: Order, cycle: int | None = None
+    ) -> None:
+        cycle = None if order == "fixed" else cycle
+        super().__init__(FixedSchedule(lr, momentum), x.shape[0], x.shape[1], order, cycle)
         self.register_buffer("x", x)
         self.register_buffer("y", y)
 
@@ -31,12 +38,13 @@ class Frozen(Curriculum):
     def repeated(self, passes: int) -> "Frozen":
         """The whole of it `passes` times, one after another."""
         lr, momentum = (values.repeat(passes) for values in self.schedule.table())
-        return Frozen(self.x.repeat(passes, 1, 1, 1, 1), self.y.repeat(passes, 1, 1), lr, momentum, self.order)
+        x, y = self.x.repeat(passes, 1, 1, 1, 1), self.y.repeat(passes, 1, 1)
+        return Frozen(x, y, lr, momentum, self.order, self.cycle)
 
     def digest(self) -> str:
-        """SHA-256 (hex) of order, shapes and float32 values."""
+        """SHA-256 (hex) of order, a cycle that is not the whole, shapes and float32 values."""
         lr, momentum = self.schedule.table()
-        found = hashlib.sha256(f"{self.order}/{list(self.x.shape)}/{list(self.y.shape)}".encode())
+        found = hashlib.sha256(digest_head(self.order, self.cycle, self.x.shape, self.y.shape))
         for tensor in (self.x, self.y, lr, momentum):
             found.update(tensor.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
         return found.hexdigest()
@@ -53,4 +61,5 @@ def freeze(curriculum: Curriculum, generator: torch.Generator) -> Frozen:
         curriculum.order = order
     lr, momentum = curriculum.schedule.table()
     x, y = torch.stack([b.x for b in batches]), torch.stack([b.y for b in batches])
-    return Frozen(x.detach(), y.detach(), lr.detach().clone(), momentum.detach().clone(), order)
+    rates = lr.detach().clone(), momentum.detach().clone()
+    return Frozen(x.detach(), y.detach(), *rates, order, curriculum.cycle)

@@ -112,7 +112,7 @@ class Arena(Room[Returns]):
         teacher = _teacher(self.config, self.environment).to(self.dtype)
         initialise(teacher, torch_generator(self.config.run.seed, "untrained"))
         batches = freeze(teacher.to(self.device), torch_generator(self.config.run.seed, "untrained/order"))
-        return Frozen(batches.x, batches.y, *frozen.schedule.table(), frozen.order)
+        return Frozen(batches.x, batches.y, *frozen.schedule.table(), frozen.order, batches.cycle)
 
 
 def enter_arena(config: Config, rl: Reinforcement, device: torch.device) -> Arena:

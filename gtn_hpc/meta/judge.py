@@ -111,7 +111,8 @@ def _images(config: Config, taught: CurriculumFile, device: torch.device) -> Spl
 
 def rounded_to(dtype: str, own: Frozen) -> Frozen:
     """The curriculum with images that a file of `dtype` can hold."""
-    return Frozen(own.x.to(getattr(torch, dtype)).to(own.x.dtype), own.y, *own.schedule.table(), own.order)
+    x = own.x.to(getattr(torch, dtype)).to(own.x.dtype)
+    return Frozen(x, own.y, *own.schedule.table(), own.order, own.cycle)
 
 
 def with_optimiser(config: Config, taught: CurriculumFile) -> Config:

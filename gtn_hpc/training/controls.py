@@ -28,8 +28,8 @@ def _real_subset(room: Room) -> Frozen:
     chosen = train.sample(int(place.max()) + 1, torch_generator(room.config.run.seed, "real-subset"))
     shown = place.to(chosen.y.device) % len(chosen.y)
     y = F.one_hot(chosen.y[shown], room.splits.classes).to(taught.y.dtype)
-    lr, momentum = taught.schedule.table()
-    return Frozen(chosen.x[shown].reshape(taught.x.shape), y.reshape(taught.y.shape), lr, momentum, taught.order)
+    x, y = chosen.x[shown].reshape(taught.x.shape), y.reshape(taught.y.shape)
+    return Frozen(x, y, *taught.schedule.table(), taught.order, taught.cycle)
 
 
 def _places(taught: Frozen) -> Tensor:
@@ -45,7 +45,9 @@ def _untrained(room: Room) -> Frozen:
     config, taught = room.config, room.taught
     section = config.teacher.curriculum
     arm = "full" if section.arm == "real_data" else section.arm
-    resized = section.model_copy(update={"steps": taught.steps, "batch": taught.batch, "arm": arm})
+    cycle = None if section.cycle is None else min(section.cycle, taught.steps)
+    size = {"steps": taught.steps, "batch": taught.batch, "cycle": cycle}
+    resized = section.model_copy(update=size | {"arm": arm})
     teacher = config.teacher.model_copy(update={"curriculum": resized})
     fresh = make_curriculum(teacher, config.inner, room.splits.shape, room.splits.classes)
     initialise(fresh.to(room.dtype), torch_generator(config.run.seed, "untrained"))

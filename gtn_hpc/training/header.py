@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gtn_hpc.config.curriculum import stated_inner
+from gtn_hpc.config.curriculum import digest_head, stated_cycle, stated_inner
 from gtn_hpc.config.teaching import Inner
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.records import ImageShape
@@ -49,7 +49,8 @@ def _digest(file: StoredFile) -> str:
     """As `Frozen.digest`."""
     values = file.read("/", ["x", "y", "lr", "momentum"])
     x, y = values["x"], values["y"]
-    found = hashlib.sha256(f"{file.attributes.get('order')}/{list(x.shape)}/{list(y.shape)}".encode())
+    cycle = stated_cycle(file.path, file.attributes, len(x))
+    found = hashlib.sha256(digest_head(file.attributes.get("order"), cycle, x.shape, y.shape))
     for name in ("x", "y", "lr", "momentum"):
         found.update(np.ascontiguousarray(values[name].astype(np.float32)).tobytes())
     return found.hexdigest()

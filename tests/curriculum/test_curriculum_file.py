@@ -1,5 +1,6 @@
 """The curriculum file: what goes in comes out, damage is refused, and a digest stands for the values."""
 
+import hashlib
 from dataclasses import asdict
 
 import h5py
@@ -23,7 +24,7 @@ DESCRIPTION = Description(
 )
 
 
-def frozen(order="fixed"):
+def frozen(order="fixed", cycle=None):
     draw = torch.Generator().manual_seed(1)
     y = torch.rand(T, B, K, generator=draw)
     return Frozen(
@@ -32,6 +33,7 @@ def frozen(order="fixed"):
         torch.rand(T, generator=draw),
         torch.rand(T, generator=draw),
         order,
+        cycle,
     )
 
 
@@ -88,6 +90,25 @@ def test_the_digest_changes_with_the_order():
     assert len({frozen(order).digest() for order in ("fixed", "batches", "all")}) == 3
 
 
+@pytest.mark.parametrize(("order", "cycle"), [("batches", 2), ("all", 1)])
+def test_a_shuffled_cycle_is_told_and_in_the_digest(path, order, cycle):
+    file.write(path, frozen(order, cycle), DESCRIPTION, config="")
+    found = file.read(path)
+    assert storage.attributes(path)["cycle"] == found.frozen.cycle == cycle
+    assert found.digest == frozen(order, cycle).digest() != frozen(order).digest()
+    assert frozen("batches", 2).digest() != frozen("batches", 1).digest()
+
+
+@pytest.mark.parametrize(("order", "cycle"), [("fixed", None), ("fixed", 2), ("all", None), ("all", T)])
+def test_a_cycle_that_changes_nothing_is_neither_told_nor_in_the_digest(path, order, cycle):
+    file.write(path, frozen(order, cycle), DESCRIPTION, config="")
+    found = hashlib.sha256(f"{order}/[{T}, {B}, 1, 8, 8]/[{T}, {B}, {K}]".encode())
+    for values in (frozen().x, frozen().y, *frozen().schedule.table()):
+        found.update(values.numpy().tobytes())
+    assert file.read(path).digest == found.hexdigest()
+    assert "cycle" not in storage.attributes(path)
+
+
 def columns(**changes):
     lr, momentum = frozen().schedule.table()
     values = {"x": frozen().x, "y": frozen().y, "lr": lr, "momentum": momentum}
@@ -105,10 +126,13 @@ def columns(**changes):
         ({"y": torch.ones(T, B + 1, K)}, {}, "do not fit"),
         ({"x": torch.ones(T, B, 8, 8)}, {}, "do not fit"),
         ({}, {"order": "backwards"}, "order"),
+        ({}, {"cycle": T + 1}, "'cycle' is 4"),
+        ({}, {"order": "all", "cycle": 0}, "'cycle' is 0"),
+        ({}, {"order": "all", "cycle": "2"}, "'cycle' is '2'"),
         ({"x": torch.full((T, B, 1, 8, 8), float("nan"))}, {}, "not finite"),
         ({}, {"digest": "0" * 64}, "digest"),
     ],
-    ids=["rate", "labels", "images", "order", "nan", "digest"],
+    ids=["rate", "labels", "images", "order", "cycle", "no cycle", "word", "nan", "digest"],
 )
 def test_parts_that_do_not_fit_are_refused(path, changes, attributes, said):
     storage.write(path, {"/": columns(**changes)}, {"order": "fixed"} | attributes, schema=SCHEMA)

@@ -1,5 +1,7 @@
 """Few images and many steps: batches shown in turn and again."""
 
+from functools import partial
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -7,8 +9,11 @@ from pydantic import ValidationError
 from gtn_hpc.config.teaching import Curriculum as Section
 from gtn_hpc.config.teaching import Generator, Inner, Teacher
 from gtn_hpc.core.records import ImageShape
+from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.arms import make_curriculum
+from gtn_hpc.curriculum.file import Description
 from gtn_hpc.curriculum.frozen import freeze
+from gtn_hpc.meta.judge import rounded_to
 from gtn_hpc.models.layers import initialise
 
 STEPS, BATCH, CYCLE, CLASSES = 7, 4, 3, 2
@@ -63,6 +68,37 @@ def test_a_file_holds_every_step_and_the_schedule_stays_that_of_the_step(arm):
     assert frozen.x.shape[0] == frozen.schedule.table()[0].shape[0] == STEPS
     assert torch.equal(frozen.x, torch.stack(shown(made)))
     assert len(torch.unique(frozen.x.flatten(0, 1).flatten(1), dim=0)) == CYCLE * BATCH
+
+
+@pytest.mark.parametrize("arm", ["shuffled_batch", "all_shuffled"])
+def test_a_file_shows_the_images_of_a_shuffled_cycle_as_the_teacher_does(arm, tmp_path):
+    made = cycled(arm)
+    file.write(tmp_path / "a.h5", freeze(made, seeded()), Description("a", (), (), {}, (), arm), config="")
+    found = file.read(tmp_path / "a.h5", dtype=torch.float64).frozen
+    pool = torch.stack(shown(freeze(cycled("full"), seeded()))).flatten(0, 1)
+    for seed in range(3):
+        index = made.index(seeded(seed), torch.device("cpu"))
+        torch.testing.assert_close(torch.stack(shown(found, seed)), pool[index], rtol=1e-5, atol=1e-5)
+        if arm == "shuffled_batch":  # else the generator's batch norm sees other images beside each
+            torch.testing.assert_close(shown(found, seed), shown(made, seed), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("again", [lambda found: found.repeated(2), partial(rounded_to, "float16")])
+def test_each_cycle_shows_each_image_once_however_it_is_exported(again):
+    whole = again(freeze(cycled("all_shuffled"), seeded()))
+    assert whole.cycle == CYCLE
+    steps = torch.stack(shown(whole))
+    for start in range(0, whole.steps - CYCLE + 1, CYCLE):
+        images = steps[start : start + CYCLE].flatten(0, 1).flatten(1)
+        assert len(torch.unique(images, dim=0)) == CYCLE * BATCH
+    assert len(torch.unique(steps.flatten(0, 1).flatten(1), dim=0)) == CYCLE * BATCH
+
+
+def test_passes_over_a_whole_curriculum_are_shuffled_one_by_one():
+    twice = freeze(cycled("shuffled_batch", cycle=None), seeded()).repeated(2)
+    first, second = torch.stack(shown(twice)).split(STEPS)
+    assert all(len(torch.unique(steps, dim=0)) == STEPS for steps in (first, second))
+    assert not torch.equal(first, second)
 
 
 def test_the_gradient_of_an_image_is_the_sum_over_the_steps_that_show_it():

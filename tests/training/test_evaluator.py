@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from gtn_hpc import storage
 from gtn_hpc.config import Config, parse
 from gtn_hpc.core.records import Architecture
 from gtn_hpc.core.streams import torch_generator
@@ -137,6 +138,16 @@ def test_real_images_are_shown_again_when_those_of_the_curriculum_are(scored: Ev
     assert torch.equal(twice.y, torch.cat([once.y, once.y]))
 
 
+def test_controls_shuffle_cycles_as_the_curriculum_does(tmp_path: Path) -> None:
+    section = "teacher.curriculum={arm: all_shuffled, steps: 9, batch: 16, cycle: %d}"
+    for cycle, own in ((2, 2), (7, 5)):
+        room = evaluator(tmp_path / "c.h5", section % cycle, order="all").room
+        taught = Frozen(room.taught.x, room.taught.y, *room.taught.schedule.table(), "all", 2)
+        subset, fresh = (control(source, replace(room, taught=taught)) for source in ("real_subset", "untrained"))  # type: ignore[arg-type]
+        assert (subset.cycle, fresh.cycle, fresh.steps) == (2, own, 5)
+        assert fresh.episode(torch_generator(0, "test")).batch(4).x.shape == taught.x.shape[1:]
+
+
 def test_a_curriculum_in_random_order_is_another_pass_for_each_replica(tmp_path: Path, arch: Architecture) -> None:
     shuffled = evaluator(tmp_path / "c.h5", order="all")
     episodes = [shuffled._episode(Request(arch, 5, replica)) for replica in (0, 0, 1)]
@@ -249,9 +260,19 @@ def test_the_header_is_that_of_the_file(scored: Evaluator, tmp_path: Path) -> No
     assert header.inner == scored.config.inner
 
 
-def test_a_foreign_curriculum_without_attributes_has_the_same_digest(scored: Evaluator, tmp_path: Path) -> None:
-    from gtn_hpc import storage
+@pytest.mark.parametrize(("order", "cycle"), [("fixed", 2), ("all", 2), ("all", None)])
+def test_the_digest_of_a_foreign_cycle_is_read_alike(tmp_path: Path, order: str, cycle: int | None) -> None:
+    config, path = parse(TEXT), tmp_path / "foreign.h5"
+    own = frozen(config, order)
+    values = dict(zip(("x", "y", "lr", "momentum"), (own.x, own.y, *own.schedule.table()), strict=True))
+    told = {"order": order} | ({} if cycle is None else {"cycle": cycle})
+    columns = {name: storage.Column(value.numpy()) for name, value in values.items()}
+    storage.write(path, {"/": columns}, told, schema=storage.Schema("curriculum", 1), config="")
+    expected = Frozen(own.x, own.y, *own.schedule.table(), own.order, cycle)
+    assert read_header(path, config.inner).digest == read(path).digest == expected.digest()
 
+
+def test_a_foreign_curriculum_without_attributes_has_the_same_digest(scored: Evaluator, tmp_path: Path) -> None:
     path = scored.setting.curriculum
     values = {name: storage.Column(v) for name, v in storage.read(path, "/", ["x", "y", "lr", "momentum"]).items()}
     foreign = tmp_path / "foreign.h5"
