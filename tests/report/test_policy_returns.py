@@ -26,6 +26,10 @@ SUMS = {
 
 @pytest.fixture
 def run(tmp_path):
+    return made_run(tmp_path)
+
+
+def made_run(tmp_path, steps=1):
     made = RunDirectory(tmp_path / "policies")
     made.create()
     made.config.write_text(dump(parse("run: {name: policies}\nrl: {}\nlearners: [{family: linear}]")))
@@ -38,7 +42,7 @@ def run(tmp_path):
         f"returns_{arm}": Column(np.array(sums, float).transpose(1, 0, 2), "1", "return", dims)
         for arm, sums in SUMS.items()
     }
-    zeros = {"x": (1, 4, 4, 1, 1), "y": (1, 4, 2), "lr": (1,), "momentum": (1,)}
+    zeros = {"x": (steps, 4, 4, 1, 1), "y": (steps, 4, 2), "lr": (steps,), "momentum": (steps,)}
     root = {name: Column(np.zeros(shape, np.float32), "1", name) for name, shape in zeros.items()}
     storage.write(made.curriculum, {"/": root, "evaluation": told}, {"horizons": [20, 50]}, schema=SCHEMA, config="")
     return made
@@ -52,6 +56,12 @@ def test_returns_are_means_over_policies_of_means_over_episodes(run):
     assert found["sd"].iloc[3] == pytest.approx(np.std([45, 49], ddof=1))
     assert (found["low"] <= found["mean"]).all()
     assert (found["mean"] <= found["high"]).all()
+
+
+@pytest.mark.parametrize(("steps", "said"), [(1, "one step"), (3, "3 steps")])
+def test_arms_are_named_by_the_teachers_steps(tmp_path, steps, said):
+    arms = returns(made_run(tmp_path, steps).curriculum)["arm"].unique().tolist()
+    assert arms == [f"{said} by the teacher", "no step", f"{said} by a random teacher"]
 
 
 def test_checks_done_twice_count_once(run):

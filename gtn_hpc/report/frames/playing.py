@@ -10,7 +10,7 @@ import pandas as pd
 from gtn_hpc import stats, storage
 from gtn_hpc.report.frames.teaching import SCHEMA
 
-ARMS = {"taught": "one step by the teacher", "untaught": "no step", "untrained": "one step by a random teacher"}
+ARMS = {"taught": "{steps} by the teacher", "untaught": "no step", "untrained": "{steps} by a random teacher"}
 """Columns `returns_*` of the group evaluation, and their names for readers."""
 
 COLUMNS = ["horizon", "arm", "mean", "low", "high", "sd", "lowest", "policies", "episodes"]
@@ -24,8 +24,9 @@ def returns(path: Path) -> pd.DataFrame:
     with storage.open_file(path, SCHEMA) as file:
         told = file.read("evaluation") if "evaluation" in file.groups else {}
         horizons = np.atleast_1d(file.attributes.get("horizons", ()))
+        steps = "one step" if file.rows("/") == 1 else f"{file.rows('/')} steps"
     rows = [
-        {"horizon": int(horizon), "arm": name} | _arm(told[f"returns_{arm}"][:, index])
+        {"horizon": int(horizon), "arm": name.format(steps=steps)} | _arm(told[f"returns_{arm}"][:, index])
         for arm, name in ARMS.items()
         for index, horizon in enumerate(horizons)
         if f"returns_{arm}" in told
