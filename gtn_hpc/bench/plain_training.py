@@ -45,7 +45,9 @@ def train_plainly(evaluator: Evaluator, request: Request, memory_format: torch.m
         optimiser.param_groups[0].update(lr=lr[t], momentum=momentum[t])
         x = room.taught.x[t].contiguous(memory_format=memory_format)
         optimiser.zero_grad()
-        F.cross_entropy(module(x), room.taught.y[t]).backward()
+        with _arithmetic(evaluator):
+            loss = F.cross_entropy(module(x), room.taught.y[t])
+        loss.backward()
         optimiser.step()
     return _judge(module.eval(), evaluator, memory_format)
 
@@ -54,10 +56,17 @@ def train_plainly(evaluator: Evaluator, request: Request, memory_format: torch.m
 def _judge(module: nn.Module, evaluator: Evaluator, memory_format: torch.memory_format) -> Measurement:
     images, correct, loss = evaluator.room.splits.validation, 0.0, 0.0
     for x, y in images.epoch(CHUNK):
-        logits = module(x.contiguous(memory_format=memory_format))
+        with _arithmetic(evaluator):
+            logits = module(x.contiguous(memory_format=memory_format))
+        logits = logits if evaluator.room.autocast is None else logits.float()
         correct += float((logits.argmax(dim=1) == y).sum())
         loss += float(F.cross_entropy(logits, y, reduction="sum"))
     return Measurement(correct / len(images), loss / len(images))
+
+
+def _arithmetic(evaluator: Evaluator) -> torch.autocast:
+    room = evaluator.room
+    return torch.autocast(room.device.type, dtype=room.autocast, enabled=room.autocast is not None)
 
 
 def _use_torch_norm(module: nn.Module) -> None:

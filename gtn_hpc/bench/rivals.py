@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from gtn_hpc.core.records import Batch, Hyper
 from gtn_hpc.inner.engine import Engine, MetaGradient, Task
 from gtn_hpc.inner.optimisers import Tensors
-from gtn_hpc.inner.step import LearnerState, inner_step, real_loss
+from gtn_hpc.inner.step import LearnerState, arithmetic, inner_step, real_loss
 
 
 class Plain(Engine):
@@ -86,11 +86,14 @@ class TorchOpt(Engine):
         for t in range(steps):
             batch: Batch = task.episode.batch(t)
             rule.hyper = task.episode.hyper(t)
-            optimiser.step(F.cross_entropy(module(batch.x), batch.y))
-        module.eval()
-        loss = F.cross_entropy(module(task.real[steps].x), task.real[steps].y)
+            optimiser.step(self._loss(task, module, batch))
+        loss = self._loss(task, module.eval(), task.real[steps])
         found = torch.autograd.grad(loss, list(teacher.values()), materialize_grads=True)
         return MetaGradient({steps: float(loss.detach())}, dict(zip(teacher, found, strict=True)))
+
+    def _loss(self, task: Task, module: nn.Module, batch: Batch) -> Tensor:
+        with arithmetic(task.learner, batch.x):
+            return F.cross_entropy(module(batch.x), batch.y)
 
 
 class _HeavyBall:

@@ -1,11 +1,17 @@
 """The evaluation bench: its rows, and that every path gives the plain loop's scores. No assertion on time."""
 
 import json
+import math
+from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from gtn_hpc.bench import evaluations
 from gtn_hpc.core.errors import UsageError
+from gtn_hpc.models.layers import Conv2d
 
 
 def test_every_path_gives_the_plain_loops_scores() -> None:
@@ -16,6 +22,28 @@ def test_every_path_gives_the_plain_loops_scores() -> None:
     assert [row["path"] for row in report["rows"]] == list(evaluations.DEFAULT)
     assert all(row["same_scores"] and row["archs_per_min"] > 0 for row in report["rows"])
     assert report["rows"][0]["speed_vs_plain"] == 1.0
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("float32", torch.float32), ("bf16", torch.bfloat16)])
+@pytest.mark.parametrize("path", [*evaluations.RIVALS, "reference"])
+def test_the_plain_loop_takes_products_in_the_precision_of_the_others(
+    tmp_path: Path, path: str, precision: str, expected: torch.dtype
+) -> None:
+    overrides = ["run.device=cpu", f"run.precision={precision}"]
+    size = evaluations.Size(cells=1, filters=4, side=8, steps=1, batch=8)
+    made = evaluations.Workshop(tmp_path, size, "cpu", overrides)
+    seen: set[tuple[bool, torch.dtype]] = set()
+
+    def look(module: nn.Module, _: object, output: torch.Tensor) -> None:
+        if isinstance(module, Conv2d):
+            seen.add((module.training, output.dtype))
+
+    hook = register_module_forward_hook(look)
+    try:
+        assert made.measure(path, made.architectures(1)[0])[1].loss < math.inf
+    finally:
+        hook.remove()
+    assert seen == {(True, expected), (False, expected)}
 
 
 def test_an_unknown_path_is_refused_with_the_valid_ones() -> None:

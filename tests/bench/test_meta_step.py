@@ -28,6 +28,16 @@ def test_rivals_give_the_gradient_of_higher(name: str) -> None:
         torch.testing.assert_close(found.gradient[key], gradient, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("name", ["torchopt", "checkpoint", "unrolled", "trajectory/traced"])
+def test_rivals_round_to_bf16_as_higher_does(name: str) -> None:
+    if name == "torchopt":
+        pytest.importorskip("torchopt")
+    exact, rounded = (make_problem(WORKLOADS["overhead"], 1, machine=Machine(precision=p)) for p in ("float32", "bf16"))
+    found, expected = (make(Method(n))(rounded.task, rounded.teacher).loss for n in (name, "higher"))
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert abs(make(Method(name))(exact.task, exact.teacher).loss / found - 1) > 3e-4
+
+
 def test_rows_have_the_promised_keys_and_the_report_is_json() -> None:
     said: list[str] = []
     methods = [Method("plain"), Method("higher"), Method("trajectory/kit", "keep_generator")]
