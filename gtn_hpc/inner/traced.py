@@ -26,8 +26,8 @@ class Traced(Adjoint):
     """Another adjoint, recorded. A trace takes about .1 s and serves every learner of one structure and shape.
 
     `patience` is how often a function runs as it is before it is traced (the real loss: an eighth of that). A trace
-    holds for one shape: widths drawn at random should share a quantum. With `graphs` a trace on a GPU becomes a CUDA
-    graph, unless it draws random numbers.
+    holds for one shape and layout of images: widths drawn at random should share a quantum. With `graphs` a trace on a
+    GPU becomes a CUDA graph, unless it draws random numbers.
     """
 
     def __init__(self, adjoint: Adjoint, patience: int = 0, *, graphs: bool = False) -> None:
@@ -82,7 +82,9 @@ class Traced(Adjoint):
     ) -> Sequence[Tensor | None]:
         needs = tuple(v.requires_grad for v in given)
         values = [v.detach() for v in (*state, *given)]
-        key = (kind, learner.fingerprint, form, needs, tuple((v.shape, v.dtype) for v in values[-len(given) :]))
+        # Views in a trace fit one layout of the images.
+        shapes = given[0].stride(), tuple((v.shape, v.dtype) for v in given)
+        key = (kind, learner.fingerprint, form, needs, shapes)
         if key not in self.programs:
             self.seen[key] += 1
             if self.seen[key] <= (self.patience // 8 if kind == "judge" else self.patience):

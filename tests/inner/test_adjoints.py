@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from meta_tasks import PARTS, WIDTHS, make_learner, make_task, make_teacher, parameters, part, relative_error
 from torch import nn
 
-from gtn_hpc.core.records import ImageShape
-from gtn_hpc.inner.adjoint import Adjoint
+from gtn_hpc.core.records import Batch, Hyper, ImageShape
+from gtn_hpc.inner.adjoint import Adjoint, Step
 from gtn_hpc.inner.auto import make_adjoint
 from gtn_hpc.inner.engine import MetaGradient, Task
+from gtn_hpc.inner.flat import FlatLearner, FlatState
 from gtn_hpc.inner.keeping import GENERATOR
 from gtn_hpc.inner.kit.adjoint import Kit
 from gtn_hpc.inner.kit.structure import why_not
@@ -191,6 +192,27 @@ def test_one_trace_serves_learners_of_one_structure_and_no_others() -> None:
     assert programs[2] > programs[1]
     assert programs[3] == programs[2]
     assert programs[4] > programs[3]
+
+
+def test_images_in_another_layout_have_a_trace_of_their_own() -> None:
+    image = ImageShape(3, 8, 8)
+    learner = FlatLearner(make_learner("conv6", image=image))
+    state = learner.pack(learner.learner.initial_state())
+    draws = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 3, 8, 8, generator=draws, dtype=torch.float64)
+    y = torch.softmax(torch.randn(4, 3, generator=draws, dtype=torch.float64), 1)
+    hyper = Hyper(*torch.tensor([0.1, 0.5], dtype=torch.float64).requires_grad_().unbind())
+    traced, plain, cotangent = Traced(Reverse()), Reverse(), FlatState(torch.ones_like(state.theta))
+    for images in (x, x.contiguous(memory_format=torch.channels_last), x):
+        step = Step(0, Batch(images.detach().requires_grad_(), y), hyper)
+        after = plain.advance(learner, state, step).state
+        torch.testing.assert_close(traced.advance(learner, state, step).state.theta, after.theta)
+        found, expected = (a.pull_back(learner, state, after, step, cotangent, None) for a in (traced, plain))
+        torch.testing.assert_close(found.state.theta, expected.state.theta)
+        torch.testing.assert_close(found.inputs[0], expected.inputs[0])
+        judged, expected_loss = (a.judge(learner, after, Batch(images, y)).loss for a in (traced, plain))
+        torch.testing.assert_close(judged, expected_loss)
+    assert len(traced.programs) == 3 * 2
 
 
 def test_the_kits_rounding_after_32_steps_is_like_autograds() -> None:
