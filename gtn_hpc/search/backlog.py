@@ -1,12 +1,18 @@
 """Evaluations that are asked for and wait: longest first, and none that cannot end before the deadline."""
 
-from collections.abc import Iterator
+from bisect import bisect
+from collections.abc import Iterable, Iterator
+from itertools import count
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gtn_hpc.cluster.deadline import Deadline
 from gtn_hpc.core.errors import Requeue, RunError
 from gtn_hpc.core.records import Score
 from gtn_hpc.scores.rows import CertificateRow
-from gtn_hpc.search.costs import Costs, Size
+from gtn_hpc.search.costs import FIRST, WORK, Costs, Size
 from gtn_hpc.spaces import Space
 from gtn_hpc.training.request import Request
 
@@ -20,27 +26,52 @@ TELLING = ("ok", "timeout")
 """Statuses of evaluations that took as long as their size makes them take."""
 
 
+class Waiting(NamedTuple):
+    """A request with what it is sorted by: how long it takes, and how many came before it, negative."""
+
+    length: float
+    place: int
+    request: Request
+    features: NDArray[np.float64]
+
+
 class Backlog:
     """Requests of one kind. They are sorted by what the rows so far say of their time, before that by FLOPs x steps.
 
-    Sorting changes who is evaluated when, and no score. It is done anew when something is added or a tenth was learnt.
+    Sorting changes who is evaluated when, and no score. What is added is put where it belongs; all lengths are
+    predicted anew when a tenth was learnt. Cost of adding or taking one: a prediction and a move within a list.
     """
 
     def __init__(self, space: Space | None = None, deadline: Deadline | None = None) -> None:
         self.costs = Costs()
         self._space, self._deadline = space, deadline
-        self._waiting: list[tuple[Request, Size]] = []
+        self._waiting: list[Waiting] = []  # the longest is the last
+        self._features: NDArray[np.float64] | None = None  # theirs, once the longest does not end in time
+        self._places = count(0, -1)
         self._begun = False
-        self._sorted_at: int | None = None
+        self._sorted_at = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def add(self, request: Request) -> None:
+        waiting = self._entry(request)
+        place = bisect(self._waiting, waiting)
+        self._waiting.insert(place, waiting)
+        if self._features is not None:
+            self._features = np.insert(self._features, place, waiting.features, axis=0)
+
+    def extend(self, requests: Iterable[Request]) -> None:
+        """Adds many at once, which costs one sort."""
+        self._waiting += map(self._entry, requests)
+        self._waiting.sort()
+        self._features = None
+
+    def _entry(self, request: Request) -> Waiting:
         arch, space = request.arch, self._space
         params, flops = (0, 0) if space is None else (space.params(arch), space.flops(arch))
-        self._waiting.append((request, Size(params, flops, request.fidelity)))
-        self._sorted_at = None
+        features = Size(params, flops, request.fidelity).features
+        return Waiting(float(self._lengths(features)), next(self._places), request, features)
 
     def take(self) -> Request | None:
         """The longest that ends before the deadline; None where none waits or none does."""
@@ -49,7 +80,9 @@ class Backlog:
         if place is None:
             return None
         self._begun = True
-        return self._waiting.pop(place)[0]
+        if self._features is not None:
+            self._features = np.delete(self._features, place, axis=0)
+        return self._waiting.pop(place).request
 
     @property
     def late(self) -> bool:
@@ -57,13 +90,35 @@ class Backlog:
         return self._first_fitting() is None
 
     def _first_fitting(self) -> int | None:
-        return next((place for place, (_, size) in enumerate(self._waiting) if self._fits(size)), None)
+        """From the longest on."""
+        if not self._waiting:
+            return None
+        if self._deadline is None or self._fitting(self._waiting[-1].features):
+            return len(self._waiting) - 1
+        fitting = np.flatnonzero(self._fitting(self._all_features()))
+        return int(fitting[-1]) if len(fitting) else None
+
+    def _fitting(self, features: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which of those that have these features end before the deadline."""
+        assert self._deadline is not None
+        fitting: NDArray[np.bool_] = SAFETY * self._seconds(features) <= self._deadline.left
+        return fitting
+
+    def _all_features(self) -> NDArray[np.float64]:
+        """Of all that wait, in their order; kept from one question to the next."""
+        if self._features is None:
+            self._features = np.array([waiting.features for waiting in self._waiting])
+        return self._features
 
     def _sort(self) -> None:
-        """Where something new waits, or much was learnt since the last time."""
-        if self._sorted_at is None or self.costs.count >= GROWTH * self._sorted_at + 1:
-            self._waiting.sort(key=lambda entry: self._length(entry[1]), reverse=True)
-            self._sorted_at = self.costs.count
+        """Where much was learnt since the last time, or times are known now instead of work."""
+        learnt = self.costs.count
+        if learnt >= GROWTH * self._sorted_at + 1 or self._sorted_at < FIRST <= learnt:
+            if self._waiting:
+                lengths = self._lengths(np.array([waiting.features for waiting in self._waiting])).tolist()
+                pairs = zip(self._waiting, lengths, strict=True)
+                self._waiting = sorted(waiting._replace(length=length) for waiting, length in pairs)
+            self._sorted_at, self._features = learnt, None
 
     def rest(self) -> Iterator[Request]:
         """Takes one after the other."""
@@ -75,9 +130,6 @@ class Backlog:
         if row.status in TELLING:
             steps = row.fidelity if isinstance(row, Score) else row.steps
             self.costs.learn(Size(row.params, row.flops, steps), row.seconds)
-
-    def _fits(self, size: Size) -> bool:
-        return self._deadline is None or SAFETY * (self.costs.seconds(size) or 0.0) <= self._deadline.left
 
     def require_begun(self, *others: "Backlog") -> None:
         """Where something was left for want of time, here or in `others`, which have the same deadline.
@@ -104,8 +156,14 @@ class Backlog:
     @property
     def _shortest(self) -> float:
         """Seconds that the shortest that waits may take."""
-        return SAFETY * min(self.costs.seconds(size) or 0.0 for _, size in self._waiting)
+        return float(SAFETY * self._seconds(self._all_features()).min())
 
-    def _length(self, size: Size) -> float:
-        seconds = self.costs.seconds(size)
-        return size.work if seconds is None else seconds
+    def _seconds(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Expected, 0 while that cannot be known."""
+        seconds = self.costs.seconds_of(features)
+        return np.zeros(features.shape[:-1]) if seconds is None else seconds
+
+    def _lengths(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Seconds, or work while no time is known."""
+        seconds = self.costs.seconds_of(features)
+        return features[..., WORK] if seconds is None else seconds

@@ -11,6 +11,9 @@ FIRST = 6
 RIDGE = 1e-6
 """Draws what the evaluations do not tell apart towards zero, relative to what they tell."""
 
+WORK = 2
+"""Which of a size's features is its work."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -58,6 +61,12 @@ class Costs:
 
     def seconds(self, size: Size) -> float | None:
         """What an evaluation will take, never less than the shortest seen; None while too few were."""
+        seconds = self.seconds_of(size.features)
+        return None if seconds is None else float(seconds)
+
+    def seconds_of(self, features: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """As `seconds`, of any number of evaluations, from the features of their sizes [..., 4]."""
         if self.count < FIRST:
             return None
-        return max(float(size.features @ self._weights), self._least)
+        seconds: NDArray[np.float64] = np.maximum((features * self._weights).sum(axis=-1), self._least)
+        return seconds

@@ -75,8 +75,7 @@ def search_shard(config: Config, run: RunDirectory, curriculum: Path, watch: Wat
     backlog = Backlog(setting.space, deadline_of(config.run, os.environ))
     for row in before.scores:
         backlog.learn(row)
-    for request in missing:
-        backlog.add(request)
+    backlog.extend(missing)
     with open_local_pool(setting, run, shard.index) as pool:
         for score in results(pool, takewhile(lambda _: not watch.stop(), backlog.rest())):
             backlog.learn(score)
