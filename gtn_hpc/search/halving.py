@@ -1,6 +1,7 @@
 """Successive halving (Jamieson and Talwalkar 2016) and its asynchronous form ASHA (Li et al. 2020) over inner steps."""
 
 import math
+from bisect import bisect, insort
 from collections.abc import Iterable
 from itertools import takewhile
 
@@ -10,6 +11,38 @@ from gtn_hpc.core.streams import numpy_rng
 from gtn_hpc.search.algorithm import Algorithm, Outcome, Proposal
 from gtn_hpc.search.novelty import Novelty
 from gtn_hpc.spaces import Space
+
+
+class Rung:
+    """What was told at one number of inner steps, the best first; cost of an entry: a move within a list."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, float] = {}
+        self._staying: list[tuple[float, str]] = []
+        self._promoted: list[tuple[float, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def tell(self, arch: str, value: float) -> None:
+        """A value that is told again takes the place of the one before."""
+        there = self._staying
+        if arch in self._values:
+            before = (-self._values[arch], arch)
+            there = self._promoted if _holds(self._promoted, before) else self._staying
+            there.remove(before)
+        self._values[arch] = value
+        insort(there, (-value, arch))
+
+    def promote(self, share: int) -> str | None:
+        """The best of those that were not promoted, if it is among the best one in `share` of all and did not fail."""
+        if not self._staying:
+            return None
+        best = self._staying[0]
+        if bisect(self._promoted, best) >= len(self) // share or best[0] == math.inf:
+            return None
+        insort(self._promoted, self._staying.pop(0))
+        return best[1]
 
 
 class SuccessiveHalving(Algorithm):
@@ -25,8 +58,7 @@ class SuccessiveHalving(Algorithm):
         self.novelty = Novelty(space)
         self.rungs = rungs(section.first, section.eta, steps)
         self._architectures: dict[str, Architecture] = {}
-        self._told: list[dict[str, float]] = [{} for _ in self.rungs]
-        self._promoted: list[set[str]] = [set() for _ in self.rungs]
+        self._told = [Rung() for _ in self.rungs]
         self._asked = [0 for _ in self.rungs]
 
     @property
@@ -44,7 +76,7 @@ class SuccessiveHalving(Algorithm):
 
     def tell(self, outcome: Outcome) -> None:
         rung = self.rungs.index(outcome.proposal.fidelity)
-        self._told[rung][outcome.proposal.arch.digest] = outcome.value
+        self._told[rung].tell(outcome.proposal.arch.digest, outcome.value)
 
     def _beginner(self, number: int) -> Proposal:
         rng = numpy_rng(self.seed, "search/halving", number)
@@ -55,12 +87,8 @@ class SuccessiveHalving(Algorithm):
     def _promotion(self, number: int) -> Proposal | None:
         """The best that may go on."""
         for rung in self._promoting():
-            told = self._told[rung]
-            best = sorted(told, key=lambda arch: (-told[arch], arch))[: len(told) // self.section.eta]
-            for arch in best:
-                if arch not in self._promoted[rung] and told[arch] > -math.inf:
-                    self._promoted[rung].add(arch)
-                    return Proposal(number, self._architectures[arch], self.rungs[rung + 1], parent=arch)
+            if (arch := self._told[rung].promote(self.section.eta)) is not None:
+                return Proposal(number, self._architectures[arch], self.rungs[rung + 1], parent=arch)
         return None
 
     def _promoting(self) -> Iterable[int]:
@@ -69,6 +97,12 @@ class SuccessiveHalving(Algorithm):
         if self.section.asynchronous:
             return reversed(lower)
         return takewhile(lambda rung: self._asked[rung] == len(self._told[rung]), lower)
+
+
+def _holds(entries: list[tuple[float, str]], entry: tuple[float, str]) -> bool:
+    """Of sorted entries."""
+    place = bisect(entries, entry)
+    return place > 0 and entries[place - 1] == entry
 
 
 def rungs(first: int, eta: int, steps: int) -> list[int]:
