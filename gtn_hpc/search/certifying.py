@@ -18,15 +18,20 @@ from gtn_hpc.training.request import Identity, Request, Source
 INTERIM = 1000
 """Bootstrap resamples of a certificate that is not decided on."""
 
+FEW = 200
+"""Architectures of the sample up to which there is a decision after each part, beyond only for a tenth more."""
+
 
 @dataclass(frozen=True)
 class Duties:
-    """What to do when: `decide` is given the certificate after each part of the sample and the number of parts, and
-    says whether to go on; `publish` is given it as it grows; `seconds_steps` says how many real steps take as long as
-    the teacher, of the seconds of scores and of truths; `length` is the inner run's at present; `lengthened` says after
-    how many parts it became which, in earlier starts too; `stop` says when to begin nothing more."""
+    """What to do when: `decide` is given the certificate after parts of the sample and their number, and says whether
+    to go on; `decided` says after how many earlier starts did; `publish` is given it as it grows; `seconds_steps` says
+    how many real steps take as long as the teacher, of the seconds of scores and of truths; `length` is the inner run's
+    at present; `lengthened` says after how many parts it became which, in earlier starts too; `stop` says when to begin
+    nothing more."""
 
     decide: Callable[[Certificate, int], bool]
+    decided: int
     publish: Callable[[Certificate], None]
     seconds_steps: Callable[[Sequence[float], Sequence[float]], int]
     length: Callable[[], int]
@@ -44,7 +49,7 @@ class Certifying:
         self._replicas = config.search.replicas
         self._study_backlog, self._backlog = scoring, backlog
         self._identity, self._duties, self._length, self._shortest = identity, duties, duties.length, duties.length()
-        self._decided_before = max(duties.lengthened.values(), default=0)
+        self._last = duties.decided
         self._sample = Sample(self._section, self._seed)
         self._architectures: dict[str, Architecture] = architectures_of(before)
         self._estimates: dict[tuple[str, int], float] = {}
@@ -54,8 +59,8 @@ class Certifying:
         self._seconds_steps = {row.steps for row in before.certificates if row.source == "real_seconds"}
         self._pending: dict[str, Request] = {}
         self._study: Study | None = None
-        self._scoring = self._queued = self._decided = self._published = 0
-        self._ended = False
+        self._scoring = self._queued = self._passed = self._published = 0
+        self._finished = self._ended = False
         for row in before.certificates:
             self._backlog.learn(row)
         for tell in before.tells:
@@ -97,6 +102,7 @@ class Certifying:
         request = self._next()
         if request is None and self._idle:
             self._sample.finish()
+            self._finished = True
             self._advance()
             request = self._next()
         return request
@@ -131,26 +137,37 @@ class Certifying:
             self._publish()
 
     def _advance(self) -> None:
-        """Queues the trainings of parts that were drawn, and decides on those whose truths are all there.
+        """Queues the trainings of parts that were drawn, and passes those whose truths are all there.
 
-        Each decision is made on all parts before it too, at the present length; parts that came before a decision to
-        lengthen are not decided on again when that was made in an earlier start.
+        A part is passed when all before it are too, all at the present length; then there may be a decision. What an
+        earlier start has decided on is passed at any length, and not decided on anew.
         """
         self._sample.draw()
         for block in self._sample.blocks[self._queued :]:
             self._enqueue(block, "real", self._section.steps)
         self._queued = len(self._sample.blocks)
-        while not self._ended and self._decided < len(self._sample.blocks):
-            block = self._sample.blocks[self._decided]
-            again = self._decided < self._decided_before
-            if self._missing(block, "real", self._section.steps) or not (again or self._scored(self._decided + 1)):
+        while not self._ended and self._passed < len(self._sample.blocks):
+            block = self._sample.blocks[self._passed]
+            again = self._passed < self._duties.decided
+            if self._missing(block, "real", self._section.steps) or not (again or self._scored(self._passed + 1)):
                 return
-            self._decided += 1
-            if not again:
+            self._passed += 1
+            if self._due:
                 self._decide()
             if not self._ended:
                 for source in self._section.controls:
                     self._enqueue(block, source, self._steps_of(source))
+        if self._due:
+            self._decide()
+
+    @property
+    def _due(self) -> bool:
+        """Whether to decide after the parts passed: the last of all, or a number that depends on their sizes alone."""
+        if self._passed <= self._last:
+            return False
+        if self._finished and self._passed == len(self._sample.blocks):
+            return True
+        return self._passed in decided_after([len(block) for block in self._sample.blocks[: self._passed]])
 
     def _scored(self, parts: int) -> bool:
         """Whether all of the first `parts` were scored at the present length."""
@@ -158,15 +175,17 @@ class Certifying:
         return all((arch, length) in self._estimates for block in self._sample.blocks[:parts] for arch in block)
 
     def _decide(self) -> None:
-        certificate = self.certificate(self._sample.blocks[: self._decided])
-        if certificate.spearman.n >= self._section.minimum:
+        self._last, blocks = self._passed, self._sample.blocks[: self._passed]
+        estimates, truths = self._numbers(blocks)
+        if len(estimates.keys() & truths) >= self._section.minimum:
+            certificate = self.certificate(blocks)
             self._duties.publish(certificate)
-            self._ended = not self._duties.decide(certificate, self._decided)
+            self._ended = not self._duties.decide(certificate, self._passed)
 
     def _steps_of(self, source: Source) -> int:
-        """Steps of a control of the part that was decided on last."""
+        """Steps of a control of the part that was passed last."""
         if source != "real_seconds":
-            lengths = [length for length, parts in self._duties.lengthened.items() if parts <= self._decided]
+            lengths = [length for length, parts in self._duties.lengthened.items() if parts <= self._passed]
             return max(lengths, default=self._shortest)
         if not self._seconds_steps:
             steps = self._duties.seconds_steps(self._score_seconds, self._truth_seconds)
@@ -189,13 +208,15 @@ class Certifying:
 
     def certificate(self, blocks: list[list[str]], resamples: int = 10_000) -> Certificate:
         """Of the architectures in `blocks` that have an estimate at the present length and a truth."""
-        archs = [arch for block in blocks for arch in block]
-        length = self._length()
+        return certify(*self._numbers(blocks), self._section.steps, self._seed, resamples)
+
+    def _numbers(self, blocks: list[list[str]]) -> tuple[dict[str, float], dict[str, float]]:
+        """Estimates and truths of the architectures in `blocks`, where they are there."""
+        archs, length = [arch for block in blocks for arch in block], self._length()
         estimates = {
             arch: value for arch in archs if math.isfinite(value := self._estimates.get((arch, length), math.nan))
         }
-        truths = {arch: truth for arch in archs if math.isfinite(truth := self._truth(arch))}
-        return certify(estimates, truths, self._section.steps, self._seed, resamples)
+        return estimates, {arch: truth for arch in archs if math.isfinite(truth := self._truth(arch))}
 
     def _truth(self, arch: str) -> float:
         keys = [self._identity.key(request) for request in self._requests([arch], "real", self._section.steps)]
@@ -207,3 +228,14 @@ class Certifying:
         if known >= max(3, self._published * 1.1):
             self._published = known
             self._duties.publish(self.certificate(self._sample.blocks, INTERIM))
+
+
+def decided_after(sizes: Sequence[int]) -> set[int]:
+    """After how many parts of these sizes to decide: each while few, then for a tenth more than at the last."""
+    found, last, total = set[int](), 0, 0
+    for number, size in enumerate(sizes, start=1):
+        total += size
+        if total <= FEW or 10 * total >= 11 * last:
+            found.add(number)
+            last = total
+    return found

@@ -1,8 +1,9 @@
 """What a search does about its certificate: it writes it down, and warns, stops, or lengthens the inner run."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gtn_hpc.config import Config
 from gtn_hpc.config.curriculum import curriculum_path
@@ -30,15 +31,20 @@ class Trust(Duties):
 def duties(config: Config, run: RunDirectory, setting: Setting, algorithm: Lengthening, watch: Watch) -> Trust:
     """Those of `search.certificate`."""
     section, reasons = config.search.certificate, list[RunError]()
-    before = run.read_state()["stages"].get("search", {}).get("lengthened", {})
-    lengthened: dict[int, int] = {length: before.get(str(length), 0) for length in algorithm.reached}
+    before, terms = run.read_state()["stages"].get("search", {}), _terms(config)
+    lengths = {int(length): int(parts) for length, parts in before.get("lengthened", {}).items()}
+    lengthened = {length: lengths.get(length, 0) for length in algorithm.reached}
+    without_effect = [parts - 1 for length, parts in lengths.items() if length not in lengthened]
+    decided = max([min([_decided(before, terms), *without_effect]), *lengthened.values()])
 
     def publish(certificate: Certificate) -> None:
         run.update_state("search", certificate=certificate.to_json())
         watch.certificate(certificate)
 
     def decide(certificate: Certificate, parts: int) -> bool:
+        on: dict[str, Any] = {"decided": terms | {"parts": parts}}
         if certificate.trusted(section.floor):
+            run.update_state("search", lengthened=lengthened, **on)
             return True
         text = doubt(certificate, section.floor)
         reasons.append(RunError(text, remedy="Teach a better teacher, or go on: search.certificate.policy=warn."))
@@ -49,12 +55,14 @@ def duties(config: Config, run: RunDirectory, setting: Setting, algorithm: Lengt
             lengthened[longer] = parts
         elif section.policy == "lengthen":
             text += f" The curriculum has no more than {algorithm.length} steps, so the search goes on as it is."
-        run.update_state("search", doubt=text, lengthened=lengthened)
+        ended = section.policy == "stop"
+        run.update_state("search", doubt=text, lengthened=lengthened, **({} if ended else on))
         watch.warning(text)
-        return section.policy != "stop"
+        return not ended
 
     return Trust(
         decide=decide,
+        decided=decided,
         publish=publish,
         seconds_steps=lambda scores, truths: equal_steps(scores, truths, section.steps, _share(config, run)),
         length=lambda: algorithm.length,
@@ -62,6 +70,18 @@ def duties(config: Config, run: RunDirectory, setting: Setting, algorithm: Lengt
         stop=watch.stop,
         reasons=reasons,
     )
+
+
+def _terms(config: Config) -> dict[str, Any]:
+    """What may change between starts that decisions depend on."""
+    section = config.search.certificate
+    return {"policy": section.policy, "floor": section.floor, "budget": config.search.budget}
+
+
+def _decided(state: Mapping[str, Any], terms: Mapping[str, Any]) -> int:
+    """After how many parts of the sample an earlier start decided last, on the same terms; 0 where none did."""
+    before: Mapping[str, Any] = state.get("decided", {})
+    return int(before["parts"]) if terms == {name: before.get(name) for name in terms} else 0
 
 
 def doubt(certificate: Certificate, floor: float) -> str:

@@ -1,5 +1,6 @@
 """Rank correlations of an estimate with the truth (the paper's section on NAS: does the teacher rank rightly?)."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,9 @@ from gtn_hpc.stats.resampling import Method, Statistic, interval
 
 FEWEST = 3
 """Points below which a rank correlation says nothing."""
+
+LARGEST = 2_000
+"""Points up to which Kendall's interval is made from all of them."""
 
 
 def spearman(
@@ -51,18 +55,36 @@ def kendall(
 ) -> Estimate:
     """Kendall's tau-b with a bootstrap interval; arguments and notes as for `spearman`.
 
-    Cost: resamples x n x n, through matrix products: 10,000 resamples of 1,000 points in about a second; memory:
-    7 bytes a pair of points.
+    The value is always that of all points. With more than 2,000 the interval is that of 2,000 of them, drawn with
+    `rng`, made narrower by the root of their share (it shrinks as 1 / sqrt(n)) and put around the value; the note says
+    so. Cost: 10,000 resamples of 1,000 points in about a second, of 2,000 and of any larger number in four; memory: 7
+    bytes a pair of points, 28 MB at most.
     """
     first, second, told = _points(estimate, truth, top)
     if why := undefined(first, second):
         return nothing(len(first), notes(told, why), level)
     value = float(scipy.stats.kendalltau(first, second).statistic)
-    low, high, lost = interval(
-        _kendall_of_counts(first, second), len(first), value,
-        rng=rng, resamples=resamples, level=level, method=method,
+    low, high, lost = _kendall_interval(
+        first, second, value, rng=rng, resamples=resamples, level=level, method=method
     )  # fmt: skip
     return Estimate(value, low, high, len(first), notes(told, _ties(first, second), lost), level)
+
+
+def _kendall_interval(
+    first: Array, second: Array, value: float, *, rng: np.random.Generator, resamples: int, level: float, method: Method
+) -> tuple[float, float, str]:
+    n = len(first)
+    if n > LARGEST:
+        drawn = rng.choice(n, LARGEST, replace=False)
+        part, told = (first[drawn], second[drawn]), f"interval of {LARGEST} of the points, scaled to {n}"
+        if why := undefined(*part):
+            return math.nan, math.nan, notes(told, why)
+        middle = float(scipy.stats.kendalltau(*part).statistic)
+        low, high, lost = _kendall_interval(*part, middle, rng=rng, resamples=resamples, level=level, method=method)
+        low, high = (value + (end - middle) * math.sqrt(LARGEST / n) for end in (low, high))
+        return max(low, -1.0), min(high, 1.0), notes(told, lost)
+    of_counts = _kendall_of_counts(first, second)
+    return interval(of_counts, n, value, rng=rng, resamples=resamples, level=level, method=method)
 
 
 def spearman_difference(

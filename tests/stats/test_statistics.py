@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from gtn_hpc import stats
+from gtn_hpc.stats import correlation
 from gtn_hpc.stats.correlation import _kendall_of_counts, spearman_of_counts
 from gtn_hpc.stats.resampling import _jackknife
 
@@ -119,6 +120,38 @@ def test_correlation_intervals_cover_at_the_stated_rate(name, method, repeats):
     points = draws.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=(repeats, 50))
     found = [function(*sample.T, rng=draws, resamples=200, level=LEVEL, method=method) for sample in points]
     assert_covered([holds(item, population(name, 0.6)) for item in found])
+
+
+def test_kendalls_interval_of_a_part_covers_at_the_stated_rate_and_the_value_is_that_of_all(monkeypatch):
+    """Of 60 points, when there are 300: without the scaling it would be more than twice as wide."""
+    monkeypatch.setattr(correlation, "LARGEST", 60)
+    draws, sizes = rng(17), []
+    monkeypatch.setattr(
+        correlation, "_kendall_of_counts", lambda a, b: sizes.append(len(a)) or _kendall_of_counts(a, b)
+    )
+    points = draws.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=(400, 300))
+    found = [stats.kendall(*sample.T, rng=draws, resamples=200, level=LEVEL) for sample in points]
+    assert_covered([holds(item, population("kendall", 0.6)) for item in found])
+    assert set(sizes) == {60} and {item.n for item in found} == {300}
+    assert found[0].value == pytest.approx(scipy_stats.kendalltau(*points[0].T).statistic, abs=1e-12)
+    assert found[0].note == "interval of 60 of the points, scaled to 300"
+    whole = [_kendall_width(sample, draws) for sample in points[:40]]
+    assert np.mean([item.high - item.low for item in found[:40]]) == pytest.approx(np.mean(whole), rel=0.1)
+    again = [stats.kendall(*points[0].T, rng=rng(18), resamples=50) for _ in range(2)]
+    assert again[0] == again[1]
+    assert stats.kendall(np.arange(300), np.arange(300), rng=rng(), resamples=20).high == 1
+
+
+def _kendall_width(sample, draws):
+    resampled = [scipy_stats.kendalltau(*sample[draws.integers(300, size=300)].T).statistic for _ in range(100)]
+    return np.diff(np.quantile(resampled, [0.05, 0.95]))[0]
+
+
+def test_a_part_without_spread_gives_kendalls_value_no_interval(monkeypatch):
+    monkeypatch.setattr(correlation, "LARGEST", 20)
+    found = stats.kendall([*np.zeros(5000), 1.0], np.arange(5001), rng=rng())
+    assert found.value > 0 and np.isnan([found.low, found.high]).all()
+    assert "interval of 20 of the points" in found.note and "ranks nothing" in found.note
 
 
 def test_intervals_of_a_difference_cover_at_the_stated_rate():
