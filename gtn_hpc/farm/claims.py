@@ -1,10 +1,12 @@
 """Claims by which independent jobs share one directory of work without a server: files, and the file system's clock."""
 
+import math
 import os
 import re
 import threading
+import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -19,24 +21,30 @@ class Claims:
     A claim is the file `<name>.<generation>`, made exclusively. Whoever finds it lapsed makes the next generation, and
     that only one can; nothing is ever renamed or deleted, so a slow thief cannot take what was just taken. A job that
     was merely stopped goes on with work that another has taken over: the work is done twice, which its rows bear.
-    Ages are differences between the file system's own times, so the hosts' clocks may disagree.
+    Ages are differences between the file system's own times, so the hosts' clocks may disagree. A claim that was found
+    alive is not looked at again before it can have lapsed.
     """
 
     def __init__(self, directory: Path, expiry: float) -> None:
         self._directory, self._expiry = directory, expiry
         self._probe = directory / f"clock-{uuid.uuid4().hex[:12]}"
         self._held: dict[str, Path] = {}
+        self._alive: dict[str, float] = {}
         self._ended = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="claims-heartbeat", daemon=True)
 
     def take(self, name: str) -> bool:
-        """Whether this job got the work `name`: it was free, or its claim had lapsed. Cost: two or three small files.
+        """Whether this job got the work `name`: it was free, or its claim had lapsed. Cost: two or three small files,
+        none where another's was alive before.
 
         Raises:
             StorageError: the directory cannot be written.
         """
+        if name in self._held or time.monotonic() < self._alive.get(name, -math.inf):
+            return False
         last = self._last_generation(name)
-        if last is not None and (name in self._held or self._age(self._path(name, last)) < self._expiry):
+        if last is not None and (age := self._age(self._path(name, last))) < self._expiry:
+            self._alive[name] = time.monotonic() + self._expiry - age
             return False
         path = self._path(name, 0 if last is None else last + 1)
         try:
@@ -50,10 +58,15 @@ class Claims:
         self._held[name] = path
         return True
 
-    def finish(self, names: Collection[str]) -> None:
+    def finish(self, names: Iterable[str]) -> None:
         """The work `names` is done and on disk: its claims need no heartbeat."""
-        for name in set(names) & set(self._held):
-            del self._held[name]
+        for name in names:
+            self._held.pop(name, None)
+            self._alive.pop(name, None)
+
+    def taken_over(self, name: str) -> bool:
+        """Whether another job had the work `name` before this one, which holds it."""
+        return self._held[name] != self._path(name, 0)
 
     def _last_generation(self, name: str) -> int | None:
         """Generations have no gaps: each is made by one who saw the one before."""

@@ -105,6 +105,11 @@ def _precedence(row: Keyed) -> tuple[bool, float, str]:
 
 def read_journals(directory: Path) -> Journals:
     """Everything that the journals of a directory hold; nothing where there is no such directory."""
+    return read_more(JournalReader(directory))
+
+
+def read_more(reader: JournalReader) -> Journals:
+    """What was appended since the last call of the reader."""
     journals = Journals()
     places: dict[type[Any], list[Any]] = {
         Score: journals.scores,
@@ -114,7 +119,7 @@ def read_journals(directory: Path) -> Journals:
         Ask: journals.asks,
         Tell: journals.tells,
     }
-    for piece in JournalReader(directory).pieces():
+    for piece in reader.pieces():
         for plain in piece.rows:
             row: Row = from_plain(plain)
             places[type(row)].append(row)

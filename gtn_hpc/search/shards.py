@@ -1,7 +1,9 @@
 """Static shards: every rank, or job of an array, takes each N-th evaluation of a list; no manager, no message."""
 
 import os
+import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -11,12 +13,13 @@ from gtn_hpc.cluster.environment import detect
 from gtn_hpc.config import Config
 from gtn_hpc.config.searching import FixedList, RandomSearch
 from gtn_hpc.core.environment import job
-from gtn_hpc.core.errors import Requeue, UsageError
+from gtn_hpc.core.errors import Requeue, RunError, UsageError
+from gtn_hpc.core.lock import sole
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.farm import results
 from gtn_hpc.scores.folding import fold
 from gtn_hpc.scores.journal import Journal
-from gtn_hpc.scores.replay import Journals, read_journals
+from gtn_hpc.scores.replay import JournalReader, Journals, read_more
 from gtn_hpc.search.algorithm import Proposal
 from gtn_hpc.search.algorithms import make_algorithm
 from gtn_hpc.search.backlog import Backlog
@@ -27,6 +30,15 @@ from gtn_hpc.search.study import Asked
 from gtn_hpc.search.watch import SILENT, Watch
 from gtn_hpc.training.request import Request
 from gtn_hpc.training.setting import Setting
+
+PIECE = 1000
+"""Proposals that are written down at once."""
+
+PATIENCE = 30.0
+"""Seconds that another job may take for the next of them."""
+
+LOOK = 0.2
+"""Seconds between two looks whether it has."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +78,11 @@ def search_shard(config: Config, run: RunDirectory, curriculum: Path, watch: Wat
         Requeue: `watch.stop` said so, or nothing that is left would end before the deadline.
     """
     setting, shard = setting_of(config, run, curriculum), shard_of(config)
-    before = read_journals(run.journal)
+    before = read_more(reader := JournalReader(run.journal))
     require_own(before, setting, run)
     proposals = propose(config, setting)
     if shard.index == 0:
-        write_down(proposals, before, setting, run)
+        write_down(proposals, before, reader, setting, run)
     missing = _missing(proposals, before, setting, shard)
     backlog = Backlog(setting.space, deadline_of(config.run, os.environ))
     for row in before.scores:
@@ -104,12 +116,48 @@ def propose(config: Config, setting: Setting) -> list[Proposal]:
     return [proposal for proposal in asked if proposal is not None]
 
 
-def write_down(proposals: list[Proposal], before: Journals, setting: Setting, run: RunDirectory) -> None:
-    """Records the proposals that `before` does not hold; those that two jobs write down at once count once."""
-    known = {ask.order for ask in before.asks}
-    new = [proposal for proposal in proposals if proposal.ask not in known]
+def write_down(
+    proposals: list[Proposal], before: Journals, reader: JournalReader, setting: Setting, run: RunDirectory
+) -> None:
+    """Records the proposals that neither `before` holds nor what follows on `reader`: one job does, others wait.
+
+    A job that is at it and writes nothing for `PATIENCE` seconds is waited for no longer; what is written twice counts
+    once.
+    """
+    known, until = {ask.order for ask in before.asks}, time.monotonic() + PATIENCE
+    follower = JournalReader(run.journal, reader.positions)
+    while _unwritten(proposals, known):
+        with ExitStack() as held:
+            alone, found = _alone(held, run), {ask.order for ask in read_more(follower).asks}
+            known |= found
+            until = time.monotonic() + PATIENCE if found else until
+            if alone or time.monotonic() >= until:
+                _write(_unwritten(proposals, known), setting, run)
+                return
+        time.sleep(LOOK)
+
+
+def _write(proposals: list[Proposal], setting: Setting, run: RunDirectory) -> None:
+    """In pieces, so that others see that it goes on."""
+    if not proposals:
+        return
     with Journal(run.journal, f"{job()}-manager") as journal:
-        journal.append([row for p in new for row in rows_of(Asked(p, fresh=True), setting.space)])
+        for start in range(0, len(proposals), PIECE):
+            piece = proposals[start : start + PIECE]
+            journal.append([row for p in piece for row in rows_of(Asked(p, fresh=True), setting.space)])
+
+
+def _unwritten(proposals: list[Proposal], known: set[int]) -> list[Proposal]:
+    return [proposal for proposal in proposals if proposal.ask not in known]
+
+
+def _alone(held: ExitStack, run: RunDirectory) -> bool:
+    """Whether no other job is writing down its proposals, nor begins to while `held` is open."""
+    try:
+        held.enter_context(sole(run.journal / "proposals.lock", "writing down what it proposes", required=False))
+    except RunError:
+        return False
+    return True
 
 
 def requests_of(proposals: Sequence[Proposal], replicas: int) -> list[Request]:

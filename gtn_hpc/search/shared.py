@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gtn_hpc.cluster.deadline import deadline_of
@@ -13,7 +13,7 @@ from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.farm import results
 from gtn_hpc.farm.claims import Claims
 from gtn_hpc.scores.folding import fold
-from gtn_hpc.scores.replay import JournalReader, read_journals
+from gtn_hpc.scores.replay import JournalReader, read_more
 from gtn_hpc.scores.rows import from_plain
 from gtn_hpc.search.backlog import Backlog
 from gtn_hpc.search.belonging import require_own
@@ -24,7 +24,10 @@ from gtn_hpc.training.request import Request
 from gtn_hpc.training.setting import Setting
 
 LOOK = 0.2
-"""Seconds between two looks at what the other jobs have done, while there is nothing to take."""
+"""Seconds between two looks at what the other jobs have done, at the least."""
+
+SHARE = 0.05
+"""Of the time that may go into looking: there may be a thousand journals."""
 
 
 def search_shared(config: Config, run: RunDirectory, curriculum: Path, watch: Watch = SILENT) -> int:
@@ -39,14 +42,16 @@ def search_shared(config: Config, run: RunDirectory, curriculum: Path, watch: Wa
         Requeue: `watch.stop` said so, or nothing that is left would end before the deadline.
     """
     setting, scored = setting_of(config, run, curriculum), 0
-    before, proposals = read_journals(run.journal), propose(config, setting)
+    before, proposals = read_more(reader := JournalReader(run.journal)), propose(config, setting)
     require_own(before, setting, run)
-    write_down(proposals, before, setting, run)
+    write_down(proposals, before, reader, setting, run)
     backlog = Backlog(setting.space, deadline_of(config.run, os.environ))
-    for request in requests_of(proposals, config.search.replicas):
-        backlog.add(request)
     with Claims(run.journal / "claims", config.search.expiry) as claims, open_local_pool(setting, run) as pool:
-        for score in results(pool, _taken(backlog, setting, run, claims, watch)):
+        rows = Rows(reader, backlog, claims)
+        rows.take_in(before.scores)
+        key = setting.identity.key
+        backlog.extend(r for r in requests_of(proposals, config.search.replicas) if key(r) not in rows.known)
+        for score in results(pool, _taken(backlog, setting, rows, claims, watch)):
             watch.row(score)
             scored += 1
     fold(run)
@@ -56,40 +61,60 @@ def search_shared(config: Config, run: RunDirectory, curriculum: Path, watch: Wa
     return scored
 
 
-def _taken(backlog: Backlog, setting: Setting, run: RunDirectory, claims: Claims, watch: Watch) -> Iterator[Request]:
+class Rows:
+    """The keys of the rows that jobs have written (`known`), read now and then; their times are learnt from."""
+
+    def __init__(self, reader: JournalReader, backlog: Backlog, claims: Claims) -> None:
+        self.known: set[str] = set()
+        self._reader, self._backlog, self._claims = reader, backlog, claims
+        self._due = 0.0
+
+    def take_in(self, rows: Iterable[Score]) -> None:
+        for row in rows:
+            self._backlog.learn(row)
+            self._claims.finish([row.key])
+            self.known.add(row.key)
+
+    def look(self) -> None:
+        """At what was written since the last look. Cost: each journal's size, and what is new."""
+        begun = time.monotonic()
+        for piece in self._reader.pieces():
+            scores = [from_plain(plain) for plain in piece.rows if plain["kind"] == "score"]
+            self.take_in(score for score in scores if isinstance(score, Score))
+        ended = time.monotonic()
+        self._due = ended + max(LOOK, (ended - begun) / SHARE)
+
+    def look_where_due(self) -> None:
+        if time.monotonic() >= self._due:
+            self.look()
+
+    def lack(self, key: str) -> bool:
+        """Whether the work `key`, whose claim this job has just got, is still to be done.
+
+        Who is the first to claim it need not look: jobs write no row without a claim. The row of one whose claim has
+        lapsed may have come after the last look.
+        """
+        if self._claims.taken_over(key):
+            self.look()
+        return key not in self.known
+
+
+def _taken(backlog: Backlog, setting: Setting, rows: Rows, claims: Claims, watch: Watch) -> Iterator[Request]:
     """Requests that this job has claimed, the longest first, until every one has a row or no more ends in time."""
-    reader, known, held = JournalReader(run.journal), set[str](), dict[str, Request]()
-    while backlog or held:
-        found = False
+    while backlog:
+        held, found = dict[str, Request](), False
         while (request := backlog.take()) is not None:
-            held[setting.identity.key(request)] = request
-            known |= _learn(reader, backlog)
-            claims.finish(known)
+            key = setting.identity.key(request)
+            held[key] = request
+            rows.look_where_due()
             if watch.stop():
                 return
-            key = setting.identity.key(request)
-            if key not in known and claims.take(key):
+            if key not in rows.known and claims.take(key) and rows.lack(key):
                 found = True
                 yield request
-        known |= _learn(reader, backlog)
-        for key, request in held.items():
-            if key not in known:
-                backlog.add(request)
-        held = {}
+        rows.look_where_due()
+        backlog.extend(request for key, request in held.items() if key not in rows.known)
         if backlog and not found:
             if backlog.late:
                 return
             time.sleep(LOOK)
-
-
-def _learn(reader: JournalReader, backlog: Backlog) -> set[str]:
-    """The keys of rows that any job has written since the last call; their times are learnt from."""
-    keys = set()
-    for piece in reader.pieces():
-        for plain in piece.rows:
-            if plain["kind"] == "score":
-                row = from_plain(plain)
-                assert isinstance(row, Score)
-                backlog.learn(row)
-                keys.add(row.key)
-    return keys

@@ -56,3 +56,17 @@ def test_a_heartbeat_keeps_a_claim_and_without_one_it_lapses(tmp_path: Path) -> 
     os.utime(tmp_path / "work.0", (0, 0))
     assert other.take("work")
     assert not any(path.name.startswith("clock") for path in tmp_path.iterdir() if path != other._probe)
+
+
+def test_a_claim_that_is_alive_is_looked_at_again_when_it_can_have_lapsed(tmp_path: Path, monkeypatch) -> None:
+    looks, original = list[str](), Claims._last_generation
+    assert Claims(tmp_path, expiry=2.0).take("work")
+    monkeypatch.setattr(Claims, "_last_generation", lambda self, name: looks.append(name) or original(self, name))
+    claims, asked = Claims(tmp_path, expiry=2.0), 0
+    while not claims.take("work"):
+        asked += 1
+        time.sleep(0.02)
+    assert asked > len(looks) > 1
+    assert claims.taken_over("work")
+    assert claims.take("other") and not claims.taken_over("other")
+    assert not claims.take("work")
