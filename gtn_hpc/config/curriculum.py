@@ -26,7 +26,7 @@ def stated_inner(path: Path, attributes: Mapping[str, Any]) -> Inner | None:
     try:
         stated = json.loads(attributes.get("optimiser", "{}"))
         return Inner.model_validate(stated) if stated else None
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise StorageError(
             f"{path}: its attribute 'optimiser' is not a section inner as JSON: {' '.join(str(error).split())}",
             remedy='Export it again, or write it like {"optimiser": "sgd"}.',

@@ -17,18 +17,11 @@ from gtn_hpc import storage
 from gtn_hpc.config.curriculum import stated_cycle, stated_inner
 from gtn_hpc.core.errors import DataError, StorageError
 from gtn_hpc.core.records import ImageShape
-from gtn_hpc.curriculum.base import Order
 from gtn_hpc.curriculum.frozen import Frozen
+from gtn_hpc.curriculum.parts import DIMS, per_channel, read_values
 from gtn_hpc.storage import Column, Schema
 
 SCHEMA = Schema("curriculum", 1)
-ORDERS: tuple[Order, ...] = ("fixed", "batches", "all")
-DIMS = {
-    "x": ("step", "image", "channel", "height", "width"),
-    "y": ("step", "image", "class"),
-    "lr": ("step",),
-    "momentum": ("step",),
-}
 MEANINGS = {
     "x": "training images in units of the image set's standard deviation",
     "y": "class probabilities",
@@ -107,25 +100,26 @@ def read(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = to
     """The curriculum of the file, as tensors of `dtype` on `device`.
 
     Raises:
-        StorageError: missing, damaged, not a curriculum, or its parts do not fit each other.
+        StorageError: missing, damaged, not a curriculum, or its parts are not as `parts` says.
     """
     path = Path(path)
     if not path.exists():
         raise StorageError(f"There is no file {path}.", remedy="Look at the path; gtn train or gtn export writes it.")
     with storage.open_file(path, SCHEMA) as file:
-        columns = file.read("/", list(DIMS))
+        columns = read_values(file)
         attributes, config, environment = dict(file.attributes), file.config, file.environment
-    _check(path, columns, attributes)
-    tensors = [torch.as_tensor(columns[name].astype(np.float64)).to(torch.float32) for name in DIMS]
-    x, y, lr, momentum = tensors
+    x, y, lr, momentum = (torch.as_tensor(columns[name]) for name in DIMS)
     frozen = Frozen(x, y, lr, momentum, attributes["order"], stated_cycle(path, attributes, len(x)))
     digest = frozen.digest()
     if digest != attributes.get("digest", digest):
-        raise StorageError(f"{path}: the digest of its values is not the one it states.", remedy="Export it again.")
+        raise StorageError(
+            f"{path}: the digest of its values is not the one it states.",
+            remedy="Export it again, or leave the attribute digest out.",
+        )
     description = Description(
         data=str(attributes.get("data", "unknown")),
-        mean=tuple(float(v) for v in np.atleast_1d(attributes.get("mean", ()))),
-        std=tuple(float(v) for v in np.atleast_1d(attributes.get("std", ()))),
+        mean=per_channel(path, attributes, "mean", x.shape[2]),
+        std=per_channel(path, attributes, "std", x.shape[2]),
         optimiser=_optimiser(path, attributes),
         learners=_learners(path, attributes),
         arm=str(attributes.get("arm", "unknown")),
@@ -158,21 +152,6 @@ def require_fit(taught: CurriculumFile, image: ImageShape, classes: int, name: s
             f"the image set {name} has {image} in {classes}.",
             remedy="Take a curriculum that was taught on this image set, or its own set (data.name).",
         )
-
-
-def _check(path: Path, columns: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
-    x, y, lr, momentum = (columns[name] for name in DIMS)
-    fits = x.ndim == 5 and y.ndim == 3 and x.shape[:2] == y.shape[:2] and lr.shape == momentum.shape == x.shape[:1]
-    if not fits:
-        raise StorageError(
-            f"{path}: x {x.shape}, y {y.shape}, lr {lr.shape} and momentum {momentum.shape} do not fit each other.",
-            remedy="They must be [T,B,C,H,W], [T,B,K], [T] and [T].",
-        )
-    if attributes.get("order") not in ORDERS:
-        raise StorageError(f"{path}: order is {attributes.get('order')!r}.", remedy=f"Valid: {', '.join(ORDERS)}.")
-    for name, values in columns.items():
-        if not np.isfinite(values).all():
-            raise StorageError(f"{path}: '{name}' holds values that are not finite.", remedy="Export it again.")
 
 
 def _array(value: torch.Tensor, name: str) -> Any:

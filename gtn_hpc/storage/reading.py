@@ -34,7 +34,12 @@ class StoredFile:
     @property
     def schema(self) -> Schema:
         """Kind and version; kind '' for a file that another program wrote without them."""
-        return Schema(str(self.attributes.get("schema_kind", "")), int(self.attributes.get("schema_version", 0)))
+        version = self.attributes.get("schema_version", 0)
+        if not isinstance(version, int | float):
+            raise StorageError(
+                f"{self.path}: its attribute 'schema_version' is {version!r}.", remedy="Write it as an integer."
+            )
+        return Schema(str(self.attributes.get("schema_kind", "")), int(version))
 
     @property
     def config(self) -> str:
@@ -42,9 +47,17 @@ class StoredFile:
 
     @property
     def environment(self) -> dict[str, Any]:
-        with self._reading():
-            described: dict[str, Any] = json.loads(self.attributes.get("environment", "{}"))
-            return described
+        """Of the machine that wrote the file. Raises StorageError where it is no mapping as JSON."""
+        try:
+            described = json.loads(self.attributes.get("environment", "{}"))
+        except (ValueError, TypeError):
+            described = None
+        if not isinstance(described, dict):
+            raise StorageError(
+                f"{self.path}: its attribute 'environment' is not a mapping as JSON.",
+                remedy="Leave it out, or mend it.",
+            )
+        return described
 
     @property
     def groups(self) -> list[str]:
@@ -62,7 +75,12 @@ class StoredFile:
     def rows(self, group: str) -> int:
         """The length of the group's columns along the first axis; 0 for a group without columns."""
         with self._reading():
-            return max((item.shape[0] for item in self._datasets(group).values()), default=0)
+            return max((item.shape[0] for item in self._datasets(group).values() if item.shape), default=0)
+
+    def shapes(self, group: str) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+        """Shape and type of each column, without reading it."""
+        with self._reading():
+            return {name: (item.shape or (), item.dtype) for name, item in self._datasets(group).items()}
 
     def read(
         self, group: str, columns: Iterable[str] | None = None, rows: Rows = None, *, raw_strings: bool = False
@@ -119,7 +137,7 @@ def _is_bare_dimension(dataset: h5py.Dataset) -> bool:
 
 
 def _values(dataset: h5py.Dataset, rows: Rows, raw_strings: bool) -> Array:
-    chosen = slice(None) if rows is None else rows
+    chosen = () if rows is None else rows
     text = h5py.check_string_dtype(dataset.dtype)
     if text is None:
         return np.asarray(dataset[chosen])

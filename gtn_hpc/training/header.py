@@ -4,12 +4,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from gtn_hpc.config.curriculum import digest_head, stated_cycle, stated_inner
 from gtn_hpc.config.teaching import Inner
-from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.records import ImageShape
+from gtn_hpc.curriculum.parts import DIMS, read_values, require_form
 from gtn_hpc.storage import Schema, StoredFile, open_file
 
 SCHEMA = Schema("curriculum", 1)
@@ -30,16 +28,15 @@ def read_header(path: Path, inner: Inner) -> Header:
     """Of the curriculum file at `path`; one that does not name its optimiser is used with `inner`.
 
     Raises:
-        StorageError: missing, damaged, or not a curriculum.
+        StorageError: missing, damaged, or not a curriculum. Values are checked where the file states no digest.
     """
     with open_file(path, SCHEMA) as file:
-        first = file.read("/", ["x", "y"], slice(0, 1))
-        if first["x"].ndim != 5 or first["y"].ndim != 3:
-            raise StorageError(f"{path}: x and y are not [T,B,C,H,W] and [T,B,K].", remedy="Export it again.")
+        require_form(file)
+        x, y = (file.shapes("/")[name][0] for name in ("x", "y"))
         return Header(
-            image=ImageShape(*first["x"].shape[2:]),
-            classes=first["y"].shape[2],
-            steps=file.rows("/"),
+            image=ImageShape(*x[2:]),
+            classes=y[2],
+            steps=x[0],
             digest=str(file.attributes.get("digest") or _digest(file)),
             inner=stated_inner(path, file.attributes) or inner,
         )
@@ -47,10 +44,10 @@ def read_header(path: Path, inner: Inner) -> Header:
 
 def _digest(file: StoredFile) -> str:
     """As `Frozen.digest`."""
-    values = file.read("/", ["x", "y", "lr", "momentum"])
+    values = read_values(file)
     x, y = values["x"], values["y"]
     cycle = stated_cycle(file.path, file.attributes, len(x))
     found = hashlib.sha256(digest_head(file.attributes.get("order"), cycle, x.shape, y.shape))
-    for name in ("x", "y", "lr", "momentum"):
-        found.update(np.ascontiguousarray(values[name].astype(np.float32)).tobytes())
+    for name in DIMS:
+        found.update(values[name].tobytes())
     return found.hexdigest()

@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gtn_hpc import storage
+from gtn_hpc.config.teaching import Inner
 from gtn_hpc.core.errors import DataError, StorageError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.file import SCHEMA, Description
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.storage import Column
+from gtn_hpc.training.header import read_header
 
 T, B, K = 3, 4, 2
 DESCRIPTION = Description(
@@ -138,6 +140,79 @@ def test_parts_that_do_not_fit_are_refused(path, changes, attributes, said):
     storage.write(path, {"/": columns(**changes)}, {"order": "fixed"} | attributes, schema=SCHEMA)
     with pytest.raises(StorageError, match=said):
         file.read(path)
+
+
+def by_hand(path, changes=None, attributes=None):
+    """A file as another program may write it; a change of None leaves the dataset out."""
+    lr, momentum = frozen().schedule.table()
+    values = {"x": frozen().x, "y": frozen().y, "lr": lr, "momentum": momentum} | (changes or {})
+    with h5py.File(path, "w") as opened:
+        for name, value in values.items():
+            if value is not None:
+                opened[name] = np.asarray(value)
+        opened.attrs.update({"schema_kind": "curriculum", "schema_version": 1, "order": "fixed"} | (attributes or {}))
+
+
+def changed(name, value, place):
+    values = {"x": frozen().x, "y": frozen().y, **dict(zip(("lr", "momentum"), frozen().schedule.table(), strict=True))}
+    values[name][place] = value
+    return {name: values[name]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"x": np.zeros((0, B, 1, 8, 8), "f4"), "y": np.zeros((0, B, K), "f4"), "lr": np.zeros(0, "f4"),
+          "momentum": np.zeros(0, "f4")}, "hold nothing"),
+        ({"lr": np.float32(0.1)}, r"lr \(\).*do not fit"),
+        ({"lr": None}, "lacks the dataset lr"),
+        ({"lr": None, "y": None}, "lacks the dataset y, lr"),
+        ({"x": np.zeros((T, B, 1, 8, 8), np.uint8)}, "'x' is of type uint8, not floats"),
+        ({"lr": np.array([b"fast"] * T)}, "'lr' is of type .*, not numbers"),
+        (changed("x", float("inf"), (1, 2, 0, 3, 4)), r"x is inf \(not finite\) at \[1, 2, 0, 3, 4\]; 1 such"),
+        ({"x": np.full((T, B, 1, 8, 8), 1e300)}, "x is inf"),
+        (changed("y", float("nan"), (0, 1, 1)), r"y is nan \(not finite\) at \[0, 1, 1\]"),
+        (changed("lr", float("nan"), 2), r"lr is nan \(not finite\) at \[2\]"),
+        (changed("y", torch.tensor([-0.5, 1.5]), (1, 1)), r"y is -0.5 at \[1, 1, 0\]"),
+        (changed("y", 1.0, (2, 3)), r"y summed over classes is 2 at \[2, 3\]"),
+        (changed("lr", -0.1, 1), r"lr is -0.1 at \[1\]"),
+        (changed("momentum", 1.0, 0), r"momentum is 1 at \[0\]"),
+        (changed("momentum", -0.5, 0), r"momentum is -0.5 at \[0\]"),
+    ],
+)  # fmt: skip
+def test_values_that_mean_nothing_are_told_by_name_and_place(path, changes, said):
+    by_hand(path, changes)
+    with pytest.raises(StorageError, match=said) as refused:
+        file.read(path)
+    assert "Export it again" not in refused.value.remedy
+    with pytest.raises(StorageError, match=said):
+        read_header(path, Inner())
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ({"mean": "x"}, "'mean' is 'x'"),
+        ({"mean": [0.1, 0.2]}, r"'mean' is \[0.1, 0.2\]"),
+        ({"std": 0.0}, "'std' is 0.0"),
+        ({"optimiser": 5}, "'optimiser' is not a section inner"),
+        ({"learners": 5}, "'learners' is not a list"),
+        ({"environment": "here"}, "'environment' is not a mapping"),
+        ({"schema_version": "one"}, "'schema_version' is 'one'"),
+    ],
+)
+def test_attributes_that_mean_nothing_are_told_by_name(path, attributes, said):
+    by_hand(path, attributes=attributes)
+    with pytest.raises(StorageError, match=said) as refused:
+        file.read(path)
+    assert refused.value.remedy
+
+
+def test_whole_numbers_and_half_precision_are_values_as_well(path):
+    by_hand(path, {"x": frozen().x.double(), "y": np.eye(K, dtype=np.uint8)[np.zeros((T, B), int)]})
+    assert torch.equal(file.read(path).frozen.x, frozen().x)
+    by_hand(path, {"y": np.full((T, B, 3), 1 / 3, np.float16)}, {"mean": 0.5, "extra": 1})
+    assert file.read(path).classes == read_header(path, Inner()).classes == 3
 
 
 def test_a_set_distilled_elsewhere_needs_only_its_values(path):
