@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gtn_hpc.config.base import Section
 from gtn_hpc.config.teaching import Augment
@@ -118,7 +118,9 @@ class Search(Section):
     replicas: int = Field(1, ge=1, description="fresh initialisations of each architecture; their mean is the score")
     curriculum: str | None = Field(None, description="curriculum file (empty: the run's own)")
     steps: int | None = Field(None, ge=1, description="inner steps (empty: the whole curriculum)")
-    score_at: tuple[Positive, ...] = Field((), description="further steps after which accuracy is measured")
+    score_at: tuple[Positive, ...] = Field(
+        (), description="further steps of the inner run after which accuracy is measured"
+    )
     pool: Literal["auto", "inprocess", "mpi", "shards", "shared"] = Field(
         "auto",
         description="where evaluations run: this process, ranks of mpiexec under a manager (auto: under mpiexec), "
@@ -150,6 +152,15 @@ class Search(Section):
         description="a failure on purpose, once: KIND:rank=R@eval=N, kinds kill hang nan oom segfault disk torn",
     )
     certificate: Certificate = Certificate()
+
+    @model_validator(mode="after")
+    def _shard_of_shards(self) -> "Search":
+        if self.shard is not None and self.pool != "shards":
+            raise ValueError(
+                f"shard is {self.shard}, but with pool={self.pool} each process searches the whole; set "
+                "search.pool=shards, or leave shard out (search.shard=null)"
+            )
+        return self
 
     @property
     def isolated(self) -> bool:

@@ -20,9 +20,16 @@ from gtn_hpc.training.setting import Setting
 
 
 def setting_of(config: Config, run: RunDirectory, curriculum: Path) -> Setting:
-    """What all evaluations of the search have in common."""
+    """What all evaluations of the search have in common.
+
+    Raises:
+        StorageError: the curriculum cannot be read.
+        ConfigError: steps are asked for that no training comes to.
+    """
     states = run.path / "states" if isinstance(config.search.algorithm, SuccessiveHalving) else None
-    return Setting(config, curriculum, read_header(curriculum, config.inner), states)
+    setting = Setting(config, curriculum, read_header(curriculum, config.inner), states)
+    setting.require_steps()
+    return setting
 
 
 @contextmanager

@@ -1,12 +1,11 @@
 """What every evaluation of a process shares: images, the curriculum and its inner optimiser, loaded once."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from gtn_hpc.config import Config
-from gtn_hpc.core.errors import ConfigError, DataError
+from gtn_hpc.core.errors import DataError
 from gtn_hpc.curriculum.file import read, require_fit
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import Splits, load
@@ -42,8 +41,9 @@ def furnish(setting: Setting, device: torch.device) -> Room:
     Raises:
         DataError: the image set is missing, or the curriculum does not fit it.
         StorageError: the curriculum file cannot be read.
-        ConfigError: `search.steps` is more than the curriculum has.
+        ConfigError: steps are asked for that no training comes to.
     """
+    setting.require_steps()
     config, curriculum = setting.config, setting.curriculum
     torch.set_num_threads(config.run.threads)
     dtype = use_precision(config.run.precision).dtype
@@ -55,14 +55,5 @@ def furnish(setting: Setting, device: torch.device) -> Room:
             remedy="Bring the old file back, or start another run with the new one.",
         )
     require_fit(file, splits.shape, splits.classes, splits.name)
-    _refuse_short(file.frozen.steps, config.search.steps, curriculum)
     begin = make_stepper(config.search.fast, device)
     return Room(config, splits, file.frozen, make_optimiser(setting.inner), device, begin)
-
-
-def _refuse_short(steps: int, asked: int | None, path: Path) -> None:
-    if asked is not None and asked > steps:
-        raise ConfigError(
-            f"search.steps is {asked}, but the curriculum {path} has {steps} steps.",
-            remedy=f"Give at most {steps}, or leave it empty for the whole curriculum.",
-        )

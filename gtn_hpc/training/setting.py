@@ -9,6 +9,7 @@ from typing import Any
 
 from gtn_hpc.config import Config
 from gtn_hpc.config.teaching import Inner
+from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.core.records import Score
 from gtn_hpc.spaces import Space, make_space
 from gtn_hpc.training.header import Header
@@ -39,6 +40,27 @@ class Setting:
     def last_step(self) -> int:
         """Inner steps of a full training."""
         return self.config.search.steps or self.header.steps
+
+    def require_steps(self) -> None:
+        """Passes where the steps that the search names lie within those of a full training.
+
+        Raises:
+            ConfigError: `search.steps` or `search.score_at` lies beyond.
+        """
+        section, there = self.config.search, f"the curriculum {self.curriculum} has {self.header.steps} steps"
+        if self.last_step > self.header.steps:
+            raise ConfigError(
+                f"search.steps is {self.last_step}, but {there}.",
+                remedy=f"Give at most {self.header.steps}, or leave it empty for the whole curriculum.",
+            )
+        last = max(section.score_at, default=0)
+        if last > self.last_step and section.certificate.policy != "lengthen":
+            shorter = "" if section.steps is None else f" and search.steps is {section.steps}"
+            raise ConfigError(
+                f"search.score_at names step {last}, but {there}{shorter}.",
+                remedy=f"Name steps up to {self.last_step}; those of training on real data are named by "
+                "search.certificate.score_at.",
+            )
 
     @cached_property
     def identity(self) -> Identity:

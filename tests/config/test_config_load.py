@@ -98,6 +98,8 @@ def test_references_are_resolved():
         (NAMED, ["learners=[{widths: [8, x]}]"], r"learners\.0\.widths\.1: has to be an integer"),
         (NAMED + "learners: {family: linear}", [], r"learners: has to be a list"),
         (NAMED, ["meta.grow={start: 50, every: 1}"], r"meta\.grow\.start is 50, more than .*steps = 32"),
+        (NAMED, ["search.shard=0/2"], r"search: shard is 0/2, but with pool=auto .*search\.pool=shards, or leave"),
+        (NAMED, ["search.shard=0/2", "search.pool=shared"], r"search: .*pool=shared"),
         (NAMED + "meta: 5", [], r"meta: has to be a section"),
         (NAMED + "3: 4", [], r"3: unknown key"),
         (NAMED, ["meta"], r"'meta' is not an override\.\n.*look like meta\.iterations=500"),

@@ -213,8 +213,14 @@ def test_a_curriculum_of_other_images_is_refused(tmp_path: Path) -> None:
 
 
 def test_more_steps_than_the_curriculum_has_are_refused(tmp_path: Path) -> None:
+    place = directory(tmp_path / "steps")
     with pytest.raises(ConfigError, match=r"search.steps is 9, but .* has 3 steps"):
-        campaign(directory(tmp_path / "steps"), "search.steps=9")
+        campaign(place, "search.steps=9")
+    with pytest.raises(ConfigError, match=r"search.score_at names step 4, but .* has 3 steps\.\n.*up to 3"):
+        campaign(place, "search.score_at=[1,4]")
+    with pytest.raises(ConfigError, match=r"step 2, but .* has 3 steps and search.steps is 1\.\n.*up to 1"):
+        campaign(place, "search.steps=1")
+    assert not read_journals(place / "campaign" / "journal").scores
 
 
 def test_another_curriculum_under_the_same_run_is_refused(tmp_path: Path) -> None:
