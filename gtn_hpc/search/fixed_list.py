@@ -34,7 +34,7 @@ def read_list(path: Path, space: Space) -> list[Architecture]:
     A line is a specification (`{"widths": [8, 8, 16]}`) or a whole architecture (`{"space": ..., "spec": ...}`).
 
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: the file cannot be read, or no line of it holds anything.
         ArchitectureError: a line is no architecture of `space`; the line is named.
     """
     try:
@@ -45,7 +45,13 @@ def read_list(path: Path, space: Space) -> list[Architecture]:
         ) from error
     numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
     found = (_architecture(line, space, f"{path}, line {number}") for number, line in numbered)
-    return list({arch.digest: arch for arch in found}.values())
+    architectures = list({arch.digest: arch for arch in found}.values())
+    if not architectures:
+        raise UsageError(
+            f"The list of architectures {path} is empty.",
+            remedy=f"Write one specification a line, as docs/search.md shows; search.space is {space.name}.",
+        )
+    return architectures
 
 
 def _architecture(line: str, space: Space, where: str) -> Architecture:

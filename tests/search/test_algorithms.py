@@ -273,7 +273,7 @@ def test_a_list_is_scored_in_order_and_equal_networks_once(tmp_path: Path) -> No
     assert [o.proposal.arch.spec["widths"][0] for o in recorder.outcomes] == [8, 9, 10]
 
 
-def test_a_bad_line_of_a_list_is_named(tmp_path: Path) -> None:
+def test_a_bad_line_of_a_list_is_named_and_an_empty_list_refused(tmp_path: Path) -> None:
     path = tmp_path / "list.jsonl"
     for text, message in (("{", "line 1: not JSON"), ('{"widths": [8, 8, 99]}', r"line 1: conv: widths\[2\]")):
         path.write_text(text)
@@ -281,6 +281,10 @@ def test_a_bad_line_of_a_list_is_named(tmp_path: Path) -> None:
             fixed_list.read_list(path, CONV)
     with pytest.raises(UsageError, match="Cannot read the list"):
         fixed_list.read_list(tmp_path / "none", CONV)
+    for nothing in ("", "\n  \n"):
+        path.write_text(nothing)
+        with pytest.raises(UsageError, match=r"list\.jsonl is empty\.\n.*space is conv"):
+            fixed_list.read_list(path, CONV)
 
 
 def test_nsga2_finds_smaller_networks_than_accuracy_alone_does() -> None:
