@@ -53,6 +53,12 @@ class Evolution(Section):
         False, description="wait for whole generations: the same search for any number of workers"
     )
 
+    @model_validator(mode="after")
+    def _sample_of_the_population(self) -> "Evolution":
+        if self.sample > self.population:
+            raise ValueError(f"sample is {self.sample}, more than population = {self.population}: give at most that")
+        return self
+
 
 class LocalSearch(Section):
     name: Literal["local"] = Field("local", description="climbs from neighbour to neighbour")

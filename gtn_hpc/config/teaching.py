@@ -51,6 +51,8 @@ class Data(Section):
     def _share_or_count(cls, value: float) -> float:
         if value >= 1 and value != int(value):
             raise ValueError("a value of 1 or more counts images and has no fraction")
+        if value == 1:
+            raise ValueError("one image is none to judge by: a share is below 1, a number of images 2 or more")
         return value
 
 
@@ -76,6 +78,21 @@ class Learner(Section):
             if isinstance(width, tuple) and width[0] >= width[1]:
                 raise ValueError(f"a range [low, high) needs low < high, not {list(width)}")
         return value
+
+    @model_validator(mode="after")
+    def _ranges_hold_multiples(self) -> "Learner":
+        for width in self.widths if isinstance(self.widths, tuple) else ():
+            if isinstance(width, tuple) and not multiples(*width, self.width_quantum):
+                raise ValueError(
+                    f"no multiple of width_quantum = {self.width_quantum} lies in the range [low, high) {list(width)}; "
+                    "widen it, or give a smaller width_quantum"
+                )
+        return self
+
+
+def multiples(low: int, high: int, quantum: int) -> range:
+    """Of `quantum`, from `low` to below `high`."""
+    return range(-(-low // quantum) * quantum, high, quantum)
 
 
 class Generator(Section):

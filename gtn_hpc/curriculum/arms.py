@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gtn_hpc.config.teaching import Inner, Teacher
-from gtn_hpc.core.errors import UsageError
+from gtn_hpc.core.errors import ConfigError, UsageError
 from gtn_hpc.core.records import Batch, ImageShape
 from gtn_hpc.curriculum.base import Curriculum, Order, Show
 from gtn_hpc.curriculum.labels import Labels
@@ -103,7 +103,12 @@ class RealData(Curriculum):
 def make_curriculum(
     section: Teacher, inner: Inner, image: ImageShape, classes: int, real: RealBatches | None = None
 ) -> Curriculum:
-    """The arm of the configuration, with uninitialised parameters (`models.layers.initialise` draws them)."""
+    """The arm of the configuration, with uninitialised parameters (`models.layers.initialise` draws them).
+
+    Raises:
+        UsageError: the arm needs real images, or its images do not come to one of each class.
+    """
+    _require_every_class(section, classes)
     schedule = make_schedule(inner, section.curriculum.steps)
     arm = section.curriculum.arm
     if arm == "real_data":
@@ -116,3 +121,15 @@ def make_curriculum(
         return DistilledPixels(section, schedule, image, classes)
     order: Order = {"shuffled_batch": "batches", "all_shuffled": "all"}.get(arm, "fixed")  # type: ignore[assignment]
     return Generated(section, schedule, image, classes, order=order, learned=arm != "fixed_latents")
+
+
+def _require_every_class(section: Teacher, classes: int) -> None:
+    chosen = section.curriculum
+    batches = chosen.steps if chosen.cycle is None else chosen.cycle
+    if chosen.arm != "real_data" and chosen.labels == "even" and batches * chosen.batch < classes:
+        name = "steps" if chosen.cycle is None else "cycle"
+        raise ConfigError(
+            f"teacher.curriculum shows {batches * chosen.batch} images ({name} x batch), but there are {classes} "
+            "classes: some would never be taught.",
+            remedy=f"Raise teacher.curriculum.{name} or batch, or let labels be learned (teacher.curriculum.labels).",
+        )

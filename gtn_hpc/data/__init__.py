@@ -4,6 +4,6 @@ from gtn_hpc.data.augment import augmented
 from gtn_hpc.data.describe import describe
 from gtn_hpc.data.fetch import fetch
 from gtn_hpc.data.image_set import ImageSet, Normalisation
-from gtn_hpc.data.splits import Splits, load
+from gtn_hpc.data.splits import Splits, load, require_augment
 
-__all__ = ["ImageSet", "Normalisation", "Splits", "augmented", "describe", "fetch", "load"]
+__all__ = ["ImageSet", "Normalisation", "Splits", "augmented", "describe", "fetch", "load", "require_augment"]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gtn_hpc.config.teaching import Data
+from gtn_hpc.config.teaching import Augment, Data
 from gtn_hpc.core.errors import DataError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.core.streams import numpy_rng
@@ -51,6 +51,12 @@ def load(
     `hold_bytes` keep them on the device, which makes drawing a batch quicker. Raises DataError.
     """
     found = find(section)
+    require_augment(section.augment, found.train.shape, "data.augment")
+    if section.train is not None and section.train < len(found.classes):
+        raise DataError(
+            f"data.train is {section.train}, but {found.name} has {len(found.classes)} classes",
+            remedy="Train on more images, several of each class, or leave data.train empty for all.",
+        )
     parts = split(found, section, seed)
     normalisation = Normalisation.of(torch.from_numpy(parts[0].images).to(device), dtype)
     size = sum(part.images.size for part in parts) * torch.finfo(dtype).bits // 8
@@ -58,6 +64,21 @@ def load(
         _resident(part, len(found.classes), normalisation, hold=size <= hold_bytes) for part in parts
     )
     return Splits(found.name, train, validation, test, found.classes, found.found)
+
+
+def require_augment(settings: Augment, image: ImageShape, key: str) -> None:
+    """Passes where something of an `image` is left by the crop and cutout of the section `key`.
+
+    Raises:
+        DataError: one of them is as large as the image.
+    """
+    side = min(image.height, image.width)
+    for name, pixels in (("crop", settings.crop), ("cutout", settings.cutout)):
+        if pixels >= side:
+            raise DataError(
+                f"{key}.{name} is {pixels} pixels, but the images are {image.height}x{image.width}: none may be left",
+                remedy=f"Give {key}.{name} below {side}; an eighth of the side (crop) or half of it (cutout) is usual.",
+            )
 
 
 def split(found: Source, section: Data, seed: int) -> tuple[Labelled, Labelled, Labelled]:

@@ -39,7 +39,7 @@ class Fitting:
         import torch
 
         from gtn_hpc.cluster.device import choose_shared, enter, share_memory
-        from gtn_hpc.data import load
+        from gtn_hpc.data import load, require_augment
         from gtn_hpc.final.finisher import Finisher
         from gtn_hpc.models.precision import use_precision
 
@@ -49,6 +49,7 @@ class Fitting:
         dtype = use_precision(config.run.precision).dtype
         share_memory(device, config.run.device, self.seat)
         splits = load(config.data, seed=config.run.seed, device=device, dtype=dtype)
+        require_augment(config.final.recipe.augment, splits.shape, "final.recipe")
         yield Finisher(config, splits, self.directory).train
 
 

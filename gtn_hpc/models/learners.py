@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gtn_hpc.config.teaching import Learner as LearnerSection
+from gtn_hpc.config.teaching import multiples
 from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.models.layers import Conv2d, LeakyReLU, Linear
@@ -135,21 +136,23 @@ def build_learner(spec: LearnerSpec, image: ImageShape, classes: int) -> nn.Modu
 
 def draw_learner(mixture: Sequence[LearnerSection], generator: np.random.Generator) -> LearnerSpec:
     """A family by its weight, then each width uniformly from its range, in multiples of the quantum."""
-    weights = np.array([section.weight for section in mixture])
-    section = mixture[int(generator.choice(len(mixture), p=weights / weights.sum()))]
-    return LearnerSpec(section, tuple(_draw(w, section.width_quantum, generator) for w in ranges(section)))
+    weights, widths = np.array([section.weight for section in mixture]), [ranges(section) for section in mixture]
+    index = int(generator.choice(len(mixture), p=weights / weights.sum()))
+    section = mixture[index]
+    return LearnerSpec(section, tuple(_draw(w, section.width_quantum, generator) for w in widths[index]))
 
 
 def ranges(section: LearnerSection) -> Sequence[int | tuple[int, int]]:
     """Size or range of each hidden layer of `section`.
 
     Raises:
-        ConfigError: the number of widths is not that of the family's hidden layers.
+        ConfigError: the number of widths is not that of the family's hidden layers, or the family's own ranges hold no
+            multiple of the quantum.
     """
     if section.widths == "fixed":
         return FIXED[section.family]
     if section.widths == "random":
-        return RANGES[section.family]
+        return _own_ranges(section)
     expected = len(FIXED[section.family])
     if len(section.widths) != expected:
         raise ConfigError(
@@ -162,6 +165,15 @@ def ranges(section: LearnerSection) -> Sequence[int | tuple[int, int]]:
 def _draw(width: int | tuple[int, int], quantum: int, generator: np.random.Generator) -> int:
     if isinstance(width, int):
         return width
-    low, high = width
-    choices = np.arange(-(-low // quantum) * quantum, high, quantum)
-    return int(generator.choice(choices)) if len(choices) else low
+    return int(generator.choice(multiples(*width, quantum)))
+
+
+def _own_ranges(section: LearnerSection) -> Sequence[tuple[int, int]]:
+    for width in RANGES[section.family]:
+        if not multiples(*width, section.width_quantum):
+            raise ConfigError(
+                f"learners: no multiple of width_quantum = {section.width_quantum} lies in the range [low, high) "
+                f"{list(width)} of the family {section.family}.",
+                remedy="Give a smaller width_quantum, or ranges of your own (widths).",
+            )
+    return RANGES[section.family]

@@ -8,7 +8,7 @@ from gtn_hpc.config import Config
 from gtn_hpc.core.errors import DataError
 from gtn_hpc.curriculum.file import read, require_fit
 from gtn_hpc.curriculum.frozen import Frozen
-from gtn_hpc.data import Splits, load
+from gtn_hpc.data import Splits, load, require_augment
 from gtn_hpc.inner.optimisers import InnerOptimiser, make_optimiser
 from gtn_hpc.models.precision import PRECISIONS, use_precision
 from gtn_hpc.training.setting import Setting
@@ -48,6 +48,7 @@ def furnish(setting: Setting, device: torch.device) -> Room:
     torch.set_num_threads(config.run.threads)
     dtype = use_precision(config.run.precision).dtype
     splits = load(config.data, seed=config.run.seed, device=device, dtype=dtype)
+    require_augment(config.final.recipe.augment, splits.shape, "final.recipe")
     file = read(curriculum, device, dtype)
     if file.digest != setting.digest:
         raise DataError(

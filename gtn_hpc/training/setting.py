@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gtn_hpc.config import Config
+from gtn_hpc.config.searching import SuccessiveHalving
 from gtn_hpc.config.teaching import Inner
 from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.core.records import Score
@@ -45,13 +46,19 @@ class Setting:
         """Passes where the steps that the search names lie within those of a full training.
 
         Raises:
-            ConfigError: `search.steps` or `search.score_at` lies beyond.
+            ConfigError: `search.steps`, `search.score_at` or the lowest rung of halving lies beyond.
         """
         section, there = self.config.search, f"the curriculum {self.curriculum} has {self.header.steps} steps"
         if self.last_step > self.header.steps:
             raise ConfigError(
                 f"search.steps is {self.last_step}, but {there}.",
                 remedy=f"Give at most {self.header.steps}, or leave it empty for the whole curriculum.",
+            )
+        algorithm = section.algorithm
+        if isinstance(algorithm, SuccessiveHalving) and algorithm.first > self.last_step:
+            raise ConfigError(
+                f"search.algorithm.first is {algorithm.first}, but a full training has {self.last_step} inner steps.",
+                remedy=f"Halving begins with fewer steps than {self.last_step}: give a smaller search.algorithm.first.",
             )
         last = max(section.score_at, default=0)
         if last > self.last_step and section.certificate.policy != "lengthen":

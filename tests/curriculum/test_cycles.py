@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from gtn_hpc.config.teaching import Curriculum as Section
 from gtn_hpc.config.teaching import Generator, Inner, Teacher
+from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.arms import make_curriculum
@@ -122,3 +123,16 @@ def test_what_is_learned_of_an_image_is_not_final_before_its_first_step():
 def test_a_cycle_has_to_fit(arm, cycle, said):
     with pytest.raises(ValidationError, match=said):
         Section(arm=arm, steps=STEPS, batch=BATCH, cycle=cycle)
+
+
+def test_fewer_images_than_classes_are_refused_where_labels_are_even():
+    def made(**chosen):
+        section = Teacher(curriculum=Section(arm="distilled_pixels", **chosen))
+        return make_curriculum(section, Inner(), ImageShape(1, 8, 8), 10)
+
+    with pytest.raises(ConfigError, match=r"shows 9 images \(steps x batch\), but there are 10 classes"):
+        made(steps=3, batch=3)
+    with pytest.raises(ConfigError, match=r"shows 8 images \(cycle x batch\)"):
+        made(steps=9, batch=4, cycle=2)
+    assert made(steps=3, batch=3, labels="learned").labels.logits.shape == (9, 10)
+    assert made(steps=2, batch=5).steps == 2

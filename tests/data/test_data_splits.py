@@ -32,7 +32,7 @@ def identities(part):
     return (pixels[:, 0, 0, 0] * 256 + pixels[:, 0, 0, 1]).tolist()
 
 
-SHARE = st.floats(0.01, 0.4) | st.integers(1, 20).map(float)
+SHARE = st.floats(0.01, 0.4) | st.integers(2, 20).map(float)
 
 
 @settings(max_examples=60, deadline=None)
@@ -87,6 +87,21 @@ def test_more_than_there_is(wrong, words):
     with pytest.raises(DataError, match=words) as caught:
         split(numbered(100), Data(**wrong), 0)
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"train": 9}, r"data.train is 9, but digits has 10 classes"),
+        ({"augment": {"crop": 8}}, r"data.augment.crop is 8 pixels, but the images are 8x8"),
+        ({"augment": {"cutout": 9}}, r"data.augment.cutout is 9 pixels"),
+    ],
+)
+def test_what_leaves_nothing_to_learn_from_is_refused(wrong, words):
+    with pytest.raises(DataError, match=words) as caught:
+        load(Data(**wrong), seed=0)
+    assert caught.value.remedy
+    assert len(load(Data(train=10, augment={"crop": 7, "cutout": 7}), seed=0).train) == 10
 
 
 def test_digits_are_loaded_as_configured():

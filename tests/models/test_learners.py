@@ -56,6 +56,8 @@ def test_own_widths_and_their_mistakes() -> None:
     assert draw_learner([section], rng).widths == (4, 8)
     with pytest.raises(ConfigError, match="conv2-gap has 2 hidden layers, widths has 1"):
         draw_learner([LearnerSection(family="conv2-gap", widths=(4,))], rng)
+    with pytest.raises(ConfigError, match=r"no multiple of width_quantum = 200 .*\[32, 128\] of the family conv2-gap"):
+        draw_learner([section, LearnerSection(family="conv2-gap", width_quantum=200, weight=1e-9)], rng)
 
 
 def test_the_last_layer_starts_small_where_it_is_asked_for() -> None:

@@ -212,10 +212,14 @@ def test_a_curriculum_of_other_images_is_refused(tmp_path: Path) -> None:
     assert campaign(place, "search.budget=1", "search.certificate.fraction=0").architectures == 1
 
 
-def test_more_steps_than_the_curriculum_has_are_refused(tmp_path: Path) -> None:
+def test_steps_and_cuts_beyond_what_there_is_are_refused(tmp_path: Path) -> None:
     place = directory(tmp_path / "steps")
     with pytest.raises(ConfigError, match=r"search.steps is 9, but .* has 3 steps"):
         campaign(place, "search.steps=9")
+    with pytest.raises(ConfigError, match=r"search.algorithm.first is 4, but a full training has 3 inner steps"):
+        campaign(place, "search.algorithm={name: halving}")
+    with pytest.raises(DataError, match=r"final.recipe.cutout is 8 pixels, but the images are 8x8"):
+        campaign(place, "final.recipe.cutout=8")
     with pytest.raises(ConfigError, match=r"search.score_at names step 4, but .* has 3 steps\.\n.*up to 3"):
         campaign(place, "search.score_at=[1,4]")
     with pytest.raises(ConfigError, match=r"step 2, but .* has 3 steps and search.steps is 1\.\n.*up to 1"):
