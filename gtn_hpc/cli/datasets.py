@@ -66,3 +66,10 @@ def info(
     ]
     rows.append(("all", *(part["images"] for part in splits.values())))
     console.table("Images", ("class", *splits), rows)
+    for split, part in splits.items():
+        lacking = [name for name, count in zip(found["classes"], part["per_class"], strict=True) if not count]
+        if lacking:
+            console.note(
+                f"{split} has no image of {len(lacking)} of {len(found['classes'])} classes, such as {lacking[0]}: "
+                "the hold-out is drawn at random. More data.validation or data.test, or another run.seed, may help."
+            )

@@ -294,6 +294,10 @@ def test_data_says_what_a_set_holds(tmp_path):
     assert told["shape"] == {"channels": 1, "height": 8, "width": 8}
     assert sum(part["images"] for part in told["splits"].values()) == 1797
     assert "8 x 8 pixels" in gtn("data", "info", "digits", cwd=tmp_path).out
+    np.savez(tmp_path / "few.npz", images=np.zeros((9, 8, 8), np.uint8), labels=np.arange(9) % 3)
+    few = gtn("data", "info", "few.npz", cwd=tmp_path)
+    assert few.code == 0
+    assert "validation has no image of 2 of 3 classes" in few.err
 
 
 def test_config_lists_every_key_once(tmp_path):

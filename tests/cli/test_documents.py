@@ -8,7 +8,13 @@ from gtn_process import gtn
 from test_commands import COMMANDS
 
 from gtn_hpc.cli.app import app
-from gtn_hpc.config import load
+from gtn_hpc.config import load, parse
+from gtn_hpc.core.records import ImageShape
+from gtn_hpc.data.catalogue import KNOWN, NAMES
+from gtn_hpc.data.folder import SUFFIXES
+from gtn_hpc.data.places import VARIABLE
+from gtn_hpc.search.fixed_list import read_list
+from gtn_hpc.spaces import make_space
 
 
 def blocks(page, language=""):
@@ -50,6 +56,65 @@ def test_a_file_written_as_the_documents_say_teaches(root, empty):
     done = gtn("evaluate", "mine.h5", "--config", "small.yaml", "--no-real-data", "--json", cwd=empty)
     assert done.code == 0, done.err
     assert len(done.json["evaluation"]["teacher"]["after_step"]) == 8
+
+
+@pytest.fixture
+def own_sets(root, tmp_path, monkeypatch):
+    """Where the programs of docs/data.md have written their sets."""
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(blocks(root / "docs" / "data.md", "python")), {})
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "classes", "splits"),
+    [
+        ("mine.npz", 3, ["ants", "bees", "wasps"], [432, 48, 120]),
+        ("mine.h5", 3, ["0", "1", "2"], [450, 50, 100]),
+        ("mine", 3, ["ants", "bees", "wasps"], [450, 50, 100]),
+        ("train-images-idx3-ubyte", 1, ["0", "1", "2"], [432, 48, 120]),
+        (".", 1, ["0", "1", "2"], [432, 48, 120]),
+    ],
+)
+def test_sets_written_as_the_documents_say_are_read(own_sets, name, channels, classes, splits):
+    done = gtn("data", "info", f"./{name}", "--json", cwd=own_sets)
+    assert done.code == 0, done.err
+    assert done.json["shape"] == {"channels": channels, "height": 12, "width": 16}
+    assert done.json["classes"] == classes
+    assert [part["images"] for part in done.json["splits"].values()] == splits
+
+
+def test_the_documents_name_the_places_and_endings_that_are_looked_for(root):
+    text = (root / "docs" / "data.md").read_text()
+    words = [
+        *SUFFIXES,
+        *NAMES,
+        VARIABLE,
+        *(place for known in KNOWN.values() for place in (*known.below, *known.fixed)),
+    ]
+    assert [word for word in map(str, words) if f"`{word}`" not in text] == []
+
+
+@pytest.mark.parametrize("space", ["conv", "chain", "nao_cell", "nasbench201"])
+def test_lists_of_the_documents_are_architectures(root, tmp_path, space):
+    (lines,) = blocks(root / "docs" / "search.md", f"json {space}")
+    (tmp_path / "list.jsonl").write_text(lines)
+    section = parse("run: {name: a}", [f"search.space={{name: {space}}}"]).search.space
+    found = read_list(tmp_path / "list.jsonl", make_space(section, ImageShape(1, 8, 8), 10))
+    assert [arch.space for arch in found] == [space, space]
+
+
+def test_a_list_of_the_documents_is_searched(root, workplace, tmp_path):
+    own = gtn("scores", "show", "small", "--table", "architectures", "--json", cwd=workplace).json
+    specs = [row["spec"] for row in own["rows"]]
+    assert len(specs) == 4
+    (tmp_path / "list.jsonl").write_text("\n".join(specs))
+    algorithm = f"search.algorithm={{name: list, path: {tmp_path}/list.jsonl}}"
+    more = ("run.name=listed", "search.curriculum=runs/small/curriculum.h5", "search.certificate.fraction=0")
+    done = gtn("search", "small.yaml", algorithm, *more, "--json", cwd=workplace)
+    assert done.code == 0, done.err
+    listed = gtn("scores", "show", "listed", "--table", "architectures", "--json", cwd=workplace).json
+    assert sorted(row["spec"] for row in listed["rows"]) == sorted(specs)
 
 
 def test_tables_open_as_the_documents_say(root, workplace, capsys):
