@@ -152,21 +152,17 @@ class Certifying:
             if self._missing(block, "real", self._section.steps) or not (again or self._scored(self._passed + 1)):
                 return
             self._passed += 1
-            if self._due:
+            if self._decisive and self._passed > self._last:
                 self._decide()
             if not self._ended:
                 for source in self._section.controls:
                     self._enqueue(block, source, self._steps_of(source))
-        if self._due:
+        if self._finished and self._last < self._passed == len(self._sample.blocks):
             self._decide()
 
     @property
-    def _due(self) -> bool:
-        """Whether to decide after the parts passed: the last of all, or a number that depends on their sizes alone."""
-        if self._passed <= self._last:
-            return False
-        if self._finished and self._passed == len(self._sample.blocks):
-            return True
+    def _decisive(self) -> bool:
+        """Whether there is a decision after the part that was passed last, wherever the sample ends."""
         return self._passed in decided_after([len(block) for block in self._sample.blocks[: self._passed]])
 
     def _scored(self, parts: int) -> bool:
@@ -185,7 +181,8 @@ class Certifying:
     def _steps_of(self, source: Source) -> int:
         """Steps of a control of the part that was passed last."""
         if source != "real_seconds":
-            lengths = [length for length, parts in self._duties.lengthened.items() if parts <= self._passed]
+            sooner = self._passed + self._decisive  # a decision at the end comes after the controls
+            lengths = [length for length, parts in self._duties.lengthened.items() if parts < sooner]
             return max(lengths, default=self._shortest)
         if not self._seconds_steps:
             steps = self._duties.seconds_steps(self._score_seconds, self._truth_seconds)

@@ -15,6 +15,7 @@ from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores.folding import FoldReport
 from gtn_hpc.scores.replay import read_journals
 from gtn_hpc.search import certifying, stage
+from gtn_hpc.search.certificate import Certificate
 from gtn_hpc.search.stage import SearchReport, run_search
 from gtn_hpc.search.watch import SILENT, Watch
 from gtn_hpc.search.work import Scoring
@@ -91,11 +92,18 @@ def test_few_decisions_are_made_and_one_on_all_and_none_again(place, tmp_path, d
     assert decisions == 3 * DECISIVE
 
 
-@pytest.mark.parametrize("policy", ["warn", "lengthen"])
-def test_a_search_that_is_cut_anywhere_decides_as_one_that_is_not(policy, place, tmp_path, decisions) -> None:
-    """Stopped again and again after a few rows each; a lengthening that had no effect yet is decided on again."""
-    steps = ("search.steps=4",)
-    uncut = outcome(*searched(place, tmp_path / "uncut", policy, controls="[real_steps]", more=steps))
+@pytest.mark.parametrize(("policy", "late"), [("warn", False), ("lengthen", False), ("lengthen", True)])
+def test_a_search_that_is_cut_anywhere_decides_as_one_that_is_not(
+    policy, late, place, tmp_path, decisions, monkeypatch
+) -> None:
+    """Stopped again and again after a few rows each; a lengthening that had no effect yet is decided on again.
+
+    `late`: the ranking is bad at the end alone, after a part with which the sample is not a tenth larger.
+    """
+    if late:
+        monkeypatch.setattr(Certificate, "trusted", lambda self, floor: self.spearman.n < 36)
+    options = ("search.steps=4", f"search.budget={72 if late else 70}")
+    uncut = outcome(*searched(place, tmp_path / "uncut", policy, controls="[real_steps]", more=options))
     whole, warnings, starts = list(decisions), list[str](), 0
     decisions.clear()
     journal = tmp_path / "cut" / "campaign" / "journal"
@@ -104,14 +112,18 @@ def test_a_search_that_is_cut_anywhere_decides_as_one_that_is_not(policy, place,
         known = rows_in(journal)
         watch = Watch(warning=warnings.append, stop=lambda known=known: rows_in(journal) >= known + 31)
         try:
-            cut = searched(place, tmp_path / "cut", policy, controls="[real_steps]", watch=watch, more=steps)
+            cut = searched(place, tmp_path / "cut", policy, controls="[real_steps]", watch=watch, more=options)
         except Requeue:
             continue
         break
     assert starts > 4
     assert outcome(*cut) == uncut
     assert [size for size, _ in groupby(decisions)] == whole
-    assert len(warnings) == len(decisions) <= len(whole) + (policy == "lengthen")
+    assert not late or whole[-2:] == [34, 36]
+    assert len(decisions) <= len(whole) + (policy == "lengthen")
+    assert len(warnings) == (len(decisions) if not late else len(decisions) - len(whole) + 1)
+    again = outcome(*searched(place, tmp_path / "cut", policy, controls="[real_steps]", watch=watch, more=options))
+    assert again == uncut
 
 
 def outcome(run: RunDirectory, report: SearchReport) -> list[object]:
