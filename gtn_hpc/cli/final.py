@@ -72,7 +72,7 @@ def train_winners(settings: "Config", run: RunDirectory) -> "list[FinalRow]":
             if found.epochs < epochs:
                 meter.reach(before + sum(reached.values()), f"winner {found.extra['place']:g}: {found.status}")
 
-        return run_final(settings, run, Watch(begun, epoch, row, lambda: bool(stop)))
+        return run_final(settings, run, Watch(begun, epoch, row, lambda: bool(stop), console.note))
 
 
 def show(rows: "list[FinalRow]") -> None:

@@ -85,7 +85,9 @@ def score_shard(settings: "Config") -> None:
     if shard.index == 0:
         run = claim(settings, "search")
     with crashes_go_to(run.path), stoppable(run, "search", settings) as stop:
-        scored = search_shard(settings, run, curriculum_for(settings, run), Watch(stop=lambda: bool(stop)))
+        scored = search_shard(
+            settings, run, curriculum_for(settings, run), Watch(stop=lambda: bool(stop), warning=console.note)
+        )
     console.say(f"Shard {shard.index} of {shard.count}: {scored} evaluations. Scores: {run.scores}")
 
 
@@ -97,7 +99,9 @@ def score_shared(settings: "Config") -> None:
 
     run = claim(settings, "search")
     with crashes_go_to(run.path), stoppable(run, "search", settings) as stop:
-        scored = search_shared(settings, run, curriculum_for(settings, run), Watch(stop=lambda: bool(stop)))
+        scored = search_shared(
+            settings, run, curriculum_for(settings, run), Watch(stop=lambda: bool(stop), warning=console.note)
+        )
     console.say(f"This job: {scored} evaluations. Scores: {run.scores}")
 
 

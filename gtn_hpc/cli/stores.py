@@ -227,9 +227,9 @@ def _folded(source: RunDirectory | Path) -> Path:
     lock = source.journal / "fold.lock"
     places = (source.path, lock if lock.exists() else source.journal)
     if source.journal.is_dir() and all(os.access(place, os.W_OK) for place in places):
-        from gtn_hpc import scores
+        from gtn_hpc.scores.folding import fold_and_tell
 
-        scores.fold(source)
+        fold_and_tell(source, console.note)
     return source.scores
 
 

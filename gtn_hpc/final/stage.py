@@ -14,7 +14,7 @@ from gtn_hpc.farm import Pool
 from gtn_hpc.final.pools import open_pool, ranks_of
 from gtn_hpc.final.winner import Winner, key_of
 from gtn_hpc.final.work import Found
-from gtn_hpc.scores.folding import fold
+from gtn_hpc.scores.folding import fold_and_tell
 from gtn_hpc.scores.replay import Journals, distinct, read_journals
 from gtn_hpc.scores.rows import FinalRow
 from gtn_hpc.training.estimates import architectures_of, estimates, ranked
@@ -23,7 +23,7 @@ from gtn_hpc.training.estimates import architectures_of, estimates, ranked
 @dataclass(frozen=True)
 class Watch:
     """Called with the number of winners that earlier starts trained, each stretch of a training (winner, epochs done,
-    validation accuracy), and each row; nothing by default.
+    validation accuracy), each row, and what is wrong with scores.h5; nothing by default.
 
     `stop` is asked before every stretch.
     """
@@ -32,6 +32,7 @@ class Watch:
     epoch: Callable[[Winner, int, float], None] = lambda *_: None
     row: Callable[[FinalRow], None] = lambda _: None
     stop: Callable[[], object] = lambda: False
+    warning: Callable[[str], None] = lambda _: None
 
 
 def run_final(config: Config, run: RunDirectory, watch: Watch = Watch()) -> list[FinalRow]:
@@ -59,7 +60,7 @@ def run_final(config: Config, run: RunDirectory, watch: Watch = Watch()) -> list
                 with open_pool(config, run, len(missing)) as pool:
                     rows.update((row.key, row) for row in _train(pool, missing, watch))
         finally:
-            fold(run)
+            fold_and_tell(run, watch.warning)
     return [rows[key] for key in winners]
 
 

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from gtn_hpc.core.lock import open_lock
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import files, tables
 from gtn_hpc.scores.columnar import from_bodies
+from gtn_hpc.scores.keeping import keep_where_lost
 from gtn_hpc.scores.lines import Damage, Position
 from gtn_hpc.scores.replay import JournalReader
 from gtn_hpc.scores.schema import SCHEMA, VERSION
@@ -38,13 +39,15 @@ class Conflict:
 
 @dataclass(frozen=True)
 class FoldReport:
-    """What a fold found: rows by table, journal rows read this time, damage, conflicts, and whether it wrote."""
+    """What a fold found: rows by table, journal rows read this time, damage, conflicts, whether it wrote, and what a
+    person should be told (`notes`)."""
 
     rows: Mapping[str, int] = field(default_factory=dict)
     read: int = 0
     damage: tuple[Damage, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     written: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ def fold(run: RunDirectory, *, full: bool = False, wait: bool = True) -> FoldRep
     """Brings `scores.h5` up to the journals.
 
     Reads only what was appended since the last fold, or everything with `full` and where the file is missing,
-    damaged, older or of other journals. Where another process folds: waits, or returns at once without `wait`.
+    damaged, older or of other journals. A file with results that the journals do not give is then kept beside the new
+    one, and a note says so. Where another process folds: waits, or returns at once without `wait`.
     """
     with locked(run, wait=wait) as held:
         if not held:
@@ -68,9 +72,18 @@ def fold(run: RunDirectory, *, full: bool = False, wait: bool = True) -> FoldRep
         before = None if full else _last(run)
         after, read = _advance(run, before or Folded(tables.empty()))
         written = before is None or before.positions != after.positions
+        notes = keep_where_lost(run.scores, after.tables) if before is None else []
         if written:
             write(run, after)
-        return report(after, read, written=written)
+        return replace(report(after, read, written=written), notes=tuple(notes))
+
+
+def fold_and_tell(run: RunDirectory, tell: Callable[[str], None], *, wait: bool = True) -> FoldReport:
+    """As `fold`; `tell` is called with each note."""
+    found = fold(run, wait=wait)
+    for note in found.notes:
+        tell(note)
+    return found
 
 
 def gather(run: RunDirectory) -> tuple[Folded, int]:

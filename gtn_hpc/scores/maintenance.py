@@ -11,7 +11,7 @@ from typing import BinaryIO
 from gtn_hpc.core.atomic import fsync_directory, replacing
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.rundir import RunDirectory
-from gtn_hpc.scores import comparing, files, folding, tables
+from gtn_hpc.scores import comparing, files, folding, keeping, tables
 from gtn_hpc.scores.columnar import from_bodies
 from gtn_hpc.scores.folding import Conflict, Folded
 from gtn_hpc.scores.journal import is_held, new_path
@@ -23,7 +23,8 @@ from gtn_hpc.scores.tables import Tables
 
 @dataclass(frozen=True)
 class Check:
-    """What `fsck` found. `product` is `current`, `behind`, `missing`, or why `scores.h5` cannot be read."""
+    """What `fsck` found. `product` is `current`, `behind`, `missing`, or why `scores.h5` cannot be read; `lost` counts
+    the rows of results in it, by table, that no journal has."""
 
     journals: int
     rows: Mapping[str, int]
@@ -31,12 +32,13 @@ class Check:
     damage: tuple[Damage, ...]
     conflicts: tuple[Conflict, ...]
     product: str
+    lost: Mapping[str, int]
 
     @property
     def sound(self) -> bool:
         """Nothing is lost or contradictory; torn ends (never acknowledged) and a product to be folded are no harm."""
         harmed = any(damage.kind != "torn" for damage in self.damage)
-        return not harmed and not self.conflicts and self.product in ("current", "behind", "missing")
+        return not harmed and not self.conflicts and not self.lost and self.product in ("current", "behind", "missing")
 
     def lines(self) -> Iterator[str]:
         """The findings for people."""
@@ -47,10 +49,13 @@ class Check:
         yield from map(str, self.damage)
         yield from map(str, self.conflicts)
         yield f"scores.h5: {self.product}"
+        if self.lost:
+            yield f"scores.h5 holds {keeping.told(self.lost)}: bring the journals back, or keep a copy of the file"
 
 
 def fsck(run: RunDirectory) -> Check:
     """Reads every journal line and compares the product with them. Changes nothing."""
+    product, state = _product(run)  # before the journals, which may grow: what is in it is in them
     reader = JournalReader(run.journal)
     parts, damage, found = [tables.empty()], [], Counter[str]()
     for piece in reader.pieces():
@@ -66,17 +71,22 @@ def fsck(run: RunDirectory) -> Check:
         duplicates={name: count - report.rows[name] for name, count in found.items() if count > report.rows[name]},
         damage=report.damage,
         conflicts=report.conflicts,
-        product=_product(run, folded.tables),
+        product=state or _standing(product, folded.tables),
+        lost=keeping.lost(product, folded.tables),
     )
 
 
-def _product(run: RunDirectory, truth: Tables) -> str:
+def _product(run: RunDirectory) -> tuple[Tables, str]:
+    """The tables of `scores.h5`, or none and why."""
     if not run.scores.is_file():
-        return "missing"
+        return tables.empty(), "missing"
     try:
-        product = files.load(run.scores)
+        return files.load(run.scores), ""
     except StorageError as error:
-        return error.what
+        return tables.empty(), error.what
+
+
+def _standing(product: Tables, truth: Tables) -> str:
     counts = [{name: tables.length(columns) for name, columns in loaded.items()} for loaded in (product, truth)]
     equal = counts[0] == counts[1] and comparing.digest_of(product["scores"]) == comparing.digest_of(truth["scores"])
     return "current" if equal else "behind"

@@ -17,7 +17,7 @@ from gtn_hpc.core.errors import Requeue, RunError, UsageError
 from gtn_hpc.core.lock import sole
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.farm import results
-from gtn_hpc.scores.folding import fold
+from gtn_hpc.scores.folding import fold_and_tell
 from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.replay import JournalReader, Journals, read_more
 from gtn_hpc.search.algorithm import Proposal
@@ -92,7 +92,7 @@ def search_shard(config: Config, run: RunDirectory, curriculum: Path, watch: Wat
         for score in results(pool, takewhile(lambda _: not watch.stop(), backlog.rest())):
             backlog.learn(score)
             watch.row(score)
-    fold(run)
+    fold_and_tell(run, watch.warning)
     if watch.stop():
         raise Requeue("The search was stopped.", remedy="Start it again: it goes on where it was.")
     backlog.require_begun()

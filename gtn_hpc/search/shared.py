@@ -12,7 +12,7 @@ from gtn_hpc.core.records import Score
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.farm import results
 from gtn_hpc.farm.claims import Claims
-from gtn_hpc.scores.folding import fold
+from gtn_hpc.scores.folding import fold_and_tell
 from gtn_hpc.scores.replay import JournalReader, read_more
 from gtn_hpc.scores.rows import from_plain
 from gtn_hpc.search.backlog import Backlog
@@ -54,7 +54,7 @@ def search_shared(config: Config, run: RunDirectory, curriculum: Path, watch: Wa
         for score in results(pool, _taken(backlog, setting, rows, claims, watch)):
             watch.row(score)
             scored += 1
-    fold(run)
+    fold_and_tell(run, watch.warning)
     if watch.stop():
         raise Requeue("The search was stopped.", remedy="Start it again: it goes on where it was.")
     backlog.require_begun()

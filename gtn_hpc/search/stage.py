@@ -14,7 +14,7 @@ from gtn_hpc.core.errors import Requeue, RunError
 from gtn_hpc.core.records import Score
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.farm import Pool
-from gtn_hpc.scores.folding import FoldReport, Throttle, fold
+from gtn_hpc.scores.folding import FoldReport, Throttle, fold_and_tell
 from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.replay import Journals, distinct, read_journals
 from gtn_hpc.search.algorithm import Outcome
@@ -75,7 +75,7 @@ def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch
             with open_pool(setting, run) as pool, Journal(run.journal, f"{job()}-manager") as journal:
                 doubt = _score(config, run, setting, pool, journal, watch, deadline)
         finally:
-            folded = fold(run)
+            folded = fold_and_tell(run, watch.warning)
     if watch.stop():
         raise Requeue("The search was stopped.", remedy="Start it again: it goes on where it was.")
     if doubt is not None:
@@ -108,7 +108,7 @@ def _score(
     def told(outcome: Outcome) -> None:
         certifying.outcome(outcome)
         watch.outcome(outcome)
-        fold_now_and_then(lambda: fold(run, wait=False))
+        fold_now_and_then(lambda: fold_and_tell(run, watch.warning, wait=False))
 
     backlog = Backlog(setting.space, deadline)
     algorithm = lengthening(make_algorithm(config, setting.space, setting.last_step), config, setting, before.asks)

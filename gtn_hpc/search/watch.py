@@ -11,7 +11,7 @@ from gtn_hpc.search.certificate import Certificate
 @dataclass(frozen=True)
 class Watch:
     """Called with the number of outcomes that earlier starts found, each outcome of the study, each certificate as it
-    grows, each row of a static shard, and what is wrong with the teacher's ranking; nothing by default.
+    grows, each row of a static shard, and what is wrong with the teacher's ranking or scores.h5; nothing by default.
 
     `stop` is asked before every new evaluation.
     """

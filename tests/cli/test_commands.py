@@ -268,6 +268,23 @@ def test_harm_to_journals_and_differences_are_exit_code_1(workplace, tmp_path):
     assert (different.code, different.out.startswith("different: ")) == (1, True)
 
 
+def test_scores_whose_journals_are_gone_are_harm_and_are_kept(workplace, tmp_path):
+    copy = tmp_path / "copied"
+    (copy / "journal").mkdir(parents=True)
+    for name in ("config.yaml", "scores.h5"):
+        shutil.copy(workplace / "runs" / "small" / name, copy)
+    checked = gtn("scores", "fsck", copy, cwd=workplace)
+    assert (checked.code, "scores.h5 holds" in checked.out, "rows that no journal has" in checked.out) == (
+        1,
+        True,
+        True,
+    )
+    shown = gtn("scores", "show", copy, "--json", cwd=workplace)
+    (kept,) = copy.glob("scores-*.h5")
+    assert (shown.code, shown.json["count"], str(kept) in shown.err) == (0, 0, True)
+    assert kept.read_bytes() == (workplace / "runs" / "small" / "scores.h5").read_bytes()
+
+
 def test_top_says_how_far_a_run_is(workplace, empty):
     told = gtn("top", "small", "--json", cwd=workplace).json
     assert (told["train"]["iteration"], told["train"]["iterations"], told["train"]["status"]) == (3, 3, "done")

@@ -135,6 +135,43 @@ def test_the_product_is_made_anew_from_the_journals(run, harm):
     assert fold(run).written and scores.digest(run.scores) == expected
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_results_that_no_journal_has_are_kept_beside(run, links, monkeypatch):
+    append(run, *one_of_each())
+    fold(run)
+    old = run.scores.read_bytes()
+    if not links:
+        monkeypatch.setattr("os.link", no_link)
+    monkeypatch.setattr("time.strftime", lambda _: "20260102-030405")
+    taken = run.path / "scores-20260102-030405.h5"
+    taken.write_bytes(b"mine")
+    next(run.journal.glob("*.jsonl")).rename(run.path / "elsewhere")
+    append(run, score("k1"), score("new"))
+    report = fold(run)
+    beside = run.path / "scores-20260102-030405-1.h5"
+    (note,) = report.notes
+    assert "6 rows that no journal has (1 in scores, 1 in final, 1 in certificate, 3 in curves)" in note
+    assert str(beside) in note
+    assert beside.read_bytes() == old and taken.read_bytes() == b"mine"
+    assert table(run).key.tolist() == ["k1", "new"]
+    assert not fold(run).notes and not fold(run, full=True).notes and len(list(run.path.glob("*.h5"))) == 3
+    assert scores.merge(run.path / "joined.h5", [run, beside]).rows["scores"] == 3
+
+
+def no_link(*_, **__):
+    raise OSError(95, "Operation not supported")
+
+
+def test_nothing_is_kept_of_journals_that_were_compacted_or_grew(run):
+    append(run, *one_of_each())
+    append(run, score("other"))
+    fold(run)
+    assert scores.compact(run).journals == 2
+    append(run, score("later"))
+    assert not fold(run).notes and [path.name for path in run.path.glob("*.h5")] == ["scores.h5"]
+    assert set(table(run).key) == {"k1", "k2", "other", "later"}
+
+
 def test_damage_is_told_by_every_fold(run):
     append(run, score("a"), score("b"))
     path = next(run.journal.glob("*.jsonl"))

@@ -47,6 +47,22 @@ def test_fsck_of_a_sound_run(run):
     ]
 
 
+def test_fsck_tells_rows_that_no_journal_has(run):
+    scores.fold(run)
+    before = run.scores.read_bytes()
+    for path in journals(run):
+        path.unlink()
+    check = fsck(run)
+    assert not check.sound and check.lost == {"scores": 5, "final": 1, "certificate": 1, "curves": 3}
+    assert list(check.lines()) == [
+        "0 journals: no rows",
+        "scores.h5: behind",
+        "scores.h5 holds 10 rows that no journal has (5 in scores, 1 in final, 1 in certificate, 3 in curves): "
+        "bring the journals back, or keep a copy of the file",
+    ]
+    assert run.scores.read_bytes() == before
+
+
 def test_fsck_names_what_is_damaged(run):
     scores.fold(run)
     first = journals(run)[0]

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -175,6 +176,23 @@ def test_a_stopped_search_asks_for_a_requeue_and_goes_on(undisturbed: RunDirecto
     assert begun == [2]
     assert begun[0] + len(again) == config.search.budget
     assert comparing.digest(run) == comparing.digest(undisturbed)
+
+
+def test_a_search_without_the_journals_of_before_keeps_their_scores_and_warns(
+    undisturbed: RunDirectory, tmp_path: Path
+) -> None:
+    place = directory(tmp_path / "copied")
+    config, run = begin(place)
+    run.path.mkdir(parents=True, exist_ok=True)
+    shutil.copy(undisturbed.scores, run.scores)
+    seen: list[object] = []
+    warnings: list[str] = []
+    watch = Watch(outcome=seen.append, stop=lambda: bool(seen), warning=warnings.append)
+    with pytest.raises(Requeue):
+        run_search(config, run, place / "curriculum.h5", watch)
+    (kept,) = run.path.glob("scores-*.h5")
+    assert kept.read_bytes() == undisturbed.scores.read_bytes()
+    assert len(warnings) == 1 and str(kept) in warnings[0] and "rows that no journal has" in warnings[0]
 
 
 def test_a_grown_budget_keeps_what_was_scored(undisturbed: RunDirectory, tmp_path: Path) -> None:
