@@ -137,6 +137,8 @@ def merge(
 ) -> None:
     """Join the rows of several runs and files into one file, each row once; it may itself be one of the sources.
 
+    They must be of one image set. Asks and tells of different searches are left out, and a note says so.
+
     Example: gtn scores merge first second extra.h5 -o all.h5
     """
     from gtn_hpc import scores
@@ -145,8 +147,11 @@ def merge(
     if output.resolve() not in [source.resolve() for source in joined if isinstance(source, Path)]:
         require_free([output], force=force)
     report = scores.merge(output, joined)
+    for note in report.notes:
+        console.note(note)
     if as_json:
-        console.emit({"file": output, "rows": dict(report.rows), "conflicts": [str(item) for item in report.conflicts]})
+        conflicts = [str(item) for item in report.conflicts]
+        console.emit({"file": output, "rows": dict(report.rows), "conflicts": conflicts, "notes": list(report.notes)})
         return
     console.say(f"{output}: " + ", ".join(f"{count} rows in {name}" for name, count in report.rows.items() if count))
     for conflict in report.conflicts:

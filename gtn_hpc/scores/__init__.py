@@ -4,12 +4,13 @@
 compare and join; `fsck` and `compact` look after the journals.
 """
 
-from gtn_hpc.scores.comparing import Difference, digest, merge, verify
+from gtn_hpc.scores.comparing import Difference, digest, verify
 from gtn_hpc.scores.folding import Conflict, FoldReport, Throttle, fold
 from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.keys import init_key, key
 from gtn_hpc.scores.lines import Damage
 from gtn_hpc.scores.maintenance import Check, Compaction, compact, fsck
+from gtn_hpc.scores.merging import merge
 from gtn_hpc.scores.opened import ScoreTables, open
 from gtn_hpc.scores.replay import JournalReader, Journals, read_journals
 from gtn_hpc.scores.rows import ArchitectureRow, Ask, CertificateRow, FinalRow, Tell

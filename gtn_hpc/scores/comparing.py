@@ -1,9 +1,9 @@
-"""Digest, comparison and merging of tables."""
+"""Digest and comparison of tables."""
 
 import hashlib
 import heapq
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.rundir import RunDirectory
-from gtn_hpc.scores import files, folding, opened, tables
+from gtn_hpc.scores import files, folding, opened
 from gtn_hpc.scores.tables import Columns, Tables
 
 Source = RunDirectory | Path | str
@@ -134,18 +134,3 @@ def _lacking(first: Record | None, second: Record | None) -> Difference:
 
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else repr(value)
-
-
-def merge(out: Path, inputs: Sequence[Source]) -> folding.FoldReport:
-    """Writes one file with the rows of all inputs, one an identity; order and repetition of inputs do not matter.
-
-    A run's own `scores.h5` cannot be the output: it is folded from the run's journals and nothing else.
-    """
-    out = Path(out)
-    if (out.parent / "journal").is_dir() and out.name == "scores.h5":
-        raise StorageError(f"{out} belongs to a run.", remedy="Give the merged file another name.")
-    if not inputs:
-        raise StorageError("There is nothing to merge.", remedy="Name at least one run or scores file.")
-    merged = tables.combine([load(source) for source in inputs])
-    files.write(out, merged)
-    return folding.report(folding.Folded(merged), 0, written=True)

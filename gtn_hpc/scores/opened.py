@@ -113,6 +113,10 @@ class ScoreTables:
         """How many the table has; nothing of it is read."""
         return self._file.rows(table) if table in self._file.groups else 0
 
+    def origins(self) -> Columns:
+        """What the rows of a merged file were scored with, by column; nothing where the file is a run's."""
+        return self._file.read("origins", raw_strings=True) if "origins" in self._file.groups else {}
+
     def blocks(self, table: str) -> Iterator["pd.DataFrame"]:
         """The table piece by piece, in order: memory for one piece, however many rows there are."""
         for part in self.parts(table):

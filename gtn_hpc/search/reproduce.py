@@ -56,20 +56,30 @@ def reproduce(path: Path, arch: str) -> list[Again]:
     it. Cost: that of the first evaluations.
 
     Raises:
-        RunError: no such architecture, or several.
+        RunError: no such architecture, or several; or the file has no configuration, as merged ones have none.
         StorageError: scores or curriculum are missing or damaged.
     """
     from gtn_hpc.cluster.device import choose, enter
     from gtn_hpc.training.evaluator import Evaluator
 
     with scores.open(path) as tables:
-        config = parse(tables.config, where=f"The configuration in {path}")
+        config = _config(path, tables.config)
         architecture = _find(path, tables.architectures, arch)
         rows = tables.scores[tables.scores["arch"] == architecture.digest]
         differing = tuple(_differing(tables.environment))
     setting = _setting(config, path)
     evaluator = Evaluator(setting, str(enter(choose(config.run.device, detect()))))
     return [_again(setting, evaluator.evaluate, architecture, row, differing) for row in rows.to_dict("records")]
+
+
+def _config(path: Path, text: str) -> Config:
+    if not text.strip():
+        raise RunError(
+            f"{path} has no configuration to reproduce from: gtn scores merge joins rows of several runs, or the run "
+            "had no config.yaml.",
+            remedy="Name the run that scored the architecture, or the scores.h5 in its directory.",
+        )
+    return parse(text, where=f"The configuration in {path}")
 
 
 def _again(setting: Setting, evaluate: Any, architecture: Architecture, row: Any, differing: tuple[str, ...]) -> Again:

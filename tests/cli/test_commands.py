@@ -252,6 +252,8 @@ def test_scores_are_shown_checked_compared_joined_and_tidied(workplace, tmp_path
     assert gtn("scores", "fsck", "small", "--json", cwd=workplace).json["sound"] is True
     assert gtn("scores", "digest", "small", cwd=workplace).out.strip() == digest
     assert shown["rows"][0]["arch"] in gtn("scores", "show", merged, cwd=workplace).out
+    refused = gtn("reproduce", merged, "--arch", shown["rows"][0]["arch"], cwd=workplace)
+    assert (refused.code, "has no configuration to reproduce from" in refused.err) == (1, True)
 
 
 def test_harm_to_journals_and_differences_are_exit_code_1(workplace, tmp_path):

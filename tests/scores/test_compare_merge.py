@@ -11,7 +11,7 @@ from gtn_hpc import scores, storage
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.records import Score
 from gtn_hpc.core.rundir import RunDirectory
-from gtn_hpc.scores import Ask, Journal, Tell, digest, merge, verify
+from gtn_hpc.scores import ArchitectureRow, Ask, Journal, Tell, digest, merge, verify
 from gtn_hpc.scores.comparing import digest_of
 from gtn_hpc.scores.files import load, write
 from gtn_hpc.scores.rows import to_plain
@@ -103,6 +103,77 @@ def test_merge_keeps_conflicts_and_further_numbers(tmp_path):
         assert opened.scores.val_accuracy.tolist() == [0.75, 0.1]
         assert opened.scores.p.isna().all() and opened.scores.q.tolist()[1] == 2.0
         assert len(opened.conflicts) == 1
+
+
+def searched(directory, rows, **config):
+    """A run with the configuration of one: image set, and the digest of its curriculum."""
+    run = stored(directory, rows)
+    curriculum = config.pop("curriculum", "")
+    run.config.write_text("run: {name: a}\n" + "".join(f"{name}: {value}\n" for name, value in config.items()))
+    run.update_state("search", curriculum=curriculum)
+    scores.fold(run, full=True)
+    return run
+
+
+def asked(time, *archs):
+    rows = [score(f"{arch}{time}", arch=arch) for arch in archs]
+    return rows + [
+        row for n, arch in enumerate(archs) for row in (Ask(n, arch, 8, time=time), Tell(n, n, arch, 8, 0.5))
+    ]
+
+
+def test_asks_and_tells_of_different_searches_are_left_out_and_that_is_told(tmp_path):
+    short, long = stored(tmp_path / "s", asked(1.0, "x", "y")), stored(tmp_path / "l", asked(2.0, "x", "y", "z"))
+    report = merge(tmp_path / "sl.h5", [short, long.scores])
+    assert (report.rows["scores"], report.rows["asks"], report.rows["tells"]) == (5, 0, 0)
+    assert len(report.notes) == 1 and "5 asks and 5 tells are left out" in report.notes[0]
+    with scores.open(tmp_path / "sl.h5") as file:
+        assert sorted(file.scores.ask) == sorted(file.scores.tell) == [0, 0, 1, 1, 2]
+    other = stored(tmp_path / "o", [Ask(7, "w", 8), score("w", arch="w")])
+    assert merge(tmp_path / "slo.h5", [tmp_path / "sl.h5", other]).rows["asks"] == 0
+    assert merge(tmp_path / "so.h5", [short, other]).rows["asks"] == 3
+    merge(tmp_path / "all.h5", [other, long, short])
+    assert content(tmp_path / "slo.h5") == content(tmp_path / "all.h5")
+
+
+def test_a_search_that_went_on_keeps_its_asks(tmp_path):
+    run = stored(tmp_path / "run", asked(1.0, "x", "y"))
+    earlier = tmp_path / "earlier.h5"
+    run.scores.rename(earlier)
+    with Journal(run.journal) as journal:
+        journal.append([Ask(2, "z", 8, time=3.0), Ask(1, "y", 8, time=1.0)])
+    report = merge(tmp_path / "out.h5", [earlier, run])
+    assert (report.rows["asks"], report.rows["tells"], report.notes) == (3, 2, ())
+
+
+def test_image_sets_are_not_mixed(tmp_path):
+    digits = searched(tmp_path / "d", [score("a")], data="{name: digits}")
+    mnist = searched(tmp_path / "m", [score("b")], data="{name: mnist}")
+    for sources in ([digits, mnist], [mnist.scores, digits.path], [digits.scores, mnist.scores]):
+        with pytest.raises(StorageError, match=r"scored with the image set (digits|mnist), .* with (digits|mnist)"):
+            merge(tmp_path / "out.h5", sources)
+    merge(tmp_path / "of_digits.h5", [digits])
+    with pytest.raises(StorageError, match=r"of_digits\.h5 was scored with the image set digits, .*m with mnist"):
+        merge(tmp_path / "out.h5", [tmp_path / "of_digits.h5", mnist])
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_image_shapes_are_not_mixed(tmp_path):
+    small = stored(tmp_path / "s", [score("a"), ArchitectureRow("x", "chain", "{}", 10, 20)])
+    large = stored(tmp_path / "l", [score("b"), ArchitectureRow("x", "chain", "{}", 10, 80)])
+    with pytest.raises(StorageError, match="give architecture x different parameters or FLOPs"):
+        merge(tmp_path / "out.h5", [small, large.scores])
+
+
+def test_curricula_and_splits_that_differ_are_told_and_every_row_is_kept(tmp_path):
+    a = searched(tmp_path / "a", [score("k1", arch="x")], data="{train: 100}", curriculum="aa" * 32)
+    b = searched(tmp_path / "b", [score("k2", arch="x")], data="{train: 200}", curriculum="bb" * 32)
+    report = merge(tmp_path / "ab.h5", [a, b.scores])
+    assert report.rows["scores"] == 2
+    curricula, splits = report.notes
+    assert f"2 curricula are together ({'a' * 16}, {'b' * 16})" in curricula
+    assert "train 100" in splits and "train 200" in splits
+    assert merge(tmp_path / "again.h5", [tmp_path / "ab.h5"]).notes == report.notes
 
 
 def test_a_run_s_own_file_is_not_merged_into(tmp_path):
