@@ -78,7 +78,7 @@ def interrupted() -> int:
 def _refuse_usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     command = "gtn" if context is None else context.command_path
-    message = error.format_message()
+    message = error.format_message().replace("Value error, ", "")
     if message.startswith("Usage:"):
         sys.stderr.write(message + "\n")
     else:

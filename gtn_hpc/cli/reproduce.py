@@ -1,30 +1,35 @@
 """`gtn reproduce`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gtn_hpc.cli import console
-from gtn_hpc.cli.options import Json
+from gtn_hpc.cli.options import RUNS, Json, Root
+from gtn_hpc.cli.stores import file_of
 
 if TYPE_CHECKING:
     from gtn_hpc.search.reproduce import Again
 
 
 def reproduce(
-    path: Annotated[Path, typer.Argument(metavar="FILE.h5", help="A scores.h5 in its run directory.")],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="RUN|FILE.h5", help="A run, or a scores.h5 in its run directory.", show_default=False),
+    ],
     arch: Annotated[str, typer.Option(help="The first digits of an architecture's digest.")],
+    root: Root = RUNS,
     as_json: Json = False,
 ) -> None:
     """Score an architecture again from the files alone, and compare: equal on one type of processor and torch build.
 
     Exit code 1 where a number differs.
 
-    Example: gtn reproduce runs/digits/scores.h5 --arch 7052
+    Example: gtn reproduce digits --arch 7052
     """
     from gtn_hpc.search.reproduce import reproduce as score_again
 
+    path = file_of(source, root)
     found = score_again(path, arch)
     if as_json:
         console.emit({"path": path, "rows": [_plain(again) for again in found]})

@@ -36,7 +36,7 @@ def show(
 
     Example: gtn scores show digits --table final
     """
-    frame = _rows(_folded(_named(source, root)), table)
+    frame = _rows(file_of(source, root), table)
     if as_json:
         rows = frame.head(limit).astype(object).to_dict("records")
         console.emit({"table": table, "rows": rows, "count": len(frame)})
@@ -82,7 +82,7 @@ def export(
     from gtn_hpc import scores
     from gtn_hpc.scores import exporting
 
-    with scores.open(_folded(_named(source, root))) as tables:
+    with scores.open(file_of(source, root)) as tables:
         files = _files(tables, output, table, kind)
         require_free([path for path, _, made in files for path in exporting.paths(path, made)], force=force)
         rows = [(path, exporting.export(tables, name, path, made)) for path, name, made in files]
@@ -211,6 +211,11 @@ def digest(source: Source, root: Root = RUNS, as_json: Json = False) -> None:
 
 _WIDE = {"spec", "key", "detail", "host", "job", "time", "recipe", "peak_bytes", "val_loss", "test_loss", "init_key"}
 """Columns that a table on a screen leaves out."""
+
+
+def file_of(source: str, root: Path) -> Path:
+    """The scores file that is named: by its path, or by a run, whose journals are folded first."""
+    return _folded(_named(source, root))
 
 
 def _named(source: str, root: Path) -> RunDirectory | Path:

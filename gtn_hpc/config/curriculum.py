@@ -17,6 +17,24 @@ def curriculum_path(config: Config, run: RunDirectory) -> Path:
     return run.curriculum if named is None else Path(named)
 
 
+def require_file(path: Path) -> None:
+    """Passes where there is something at `path` that could be a curriculum file.
+
+    Raises:
+        StorageError: there is nothing, or a directory.
+    """
+    if path.is_dir():
+        inside = RunDirectory(path).curriculum
+        raise StorageError(
+            f"{path} is a directory, not a curriculum file.",
+            remedy=f"Name the file in it: {inside}"
+            if inside.is_file()
+            else "It has no curriculum.h5: name a file that gtn train or gtn export has written.",
+        )
+    if not path.exists():
+        raise StorageError(f"There is no file {path}.", remedy="Look at the path; gtn train or gtn export writes it.")
+
+
 def stated_inner(path: Path, attributes: Mapping[str, Any]) -> Inner | None:
     """The section `inner` in the attribute `optimiser` of the curriculum at `path`, None where it states none.
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from gtn_hpc import storage
-from gtn_hpc.config.curriculum import stated_cycle, stated_inner
+from gtn_hpc.config.curriculum import require_file, stated_cycle, stated_inner
 from gtn_hpc.core.errors import DataError, StorageError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.curriculum.frozen import Frozen
@@ -103,8 +103,7 @@ def read(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = to
         StorageError: missing, damaged, not a curriculum, or its parts are not as `parts` says.
     """
     path = Path(path)
-    if not path.exists():
-        raise StorageError(f"There is no file {path}.", remedy="Look at the path; gtn train or gtn export writes it.")
+    require_file(path)
     with storage.open_file(path, SCHEMA) as file:
         columns = read_values(file)
         attributes, config, environment = dict(file.attributes), file.config, file.environment

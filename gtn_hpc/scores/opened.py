@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from gtn_hpc import storage
-from gtn_hpc.core.errors import StorageError
+from gtn_hpc.core.errors import StorageError, nearest
 from gtn_hpc.scores.schema import DESCRIPTIONS, SCHEMA, TABLES, upgrade_names
 from gtn_hpc.scores.tables import Columns, conform
 from gtn_hpc.storage import StoredFile
@@ -80,9 +80,14 @@ class ScoreTables:
         return self.read("conflicts")
 
     def read(self, table: str, columns: Iterable[str] | None = None, rows: slice | None = None) -> "pd.DataFrame":
-        """Some columns, some rows; cost: what is read of them. Text is `str`, missing numbers are NaN or -1."""
+        """Some columns, some rows; cost: what is read of them. Text is `str`, missing numbers are NaN or -1.
+
+        Raises:
+            StorageError: there is no such table or column, or the file is damaged.
+        """
         import pandas as pd
 
+        _require_known(table)
         values = self.raw(table, columns, rows)
         names = [*(name for name in TABLES[table].columns if name in values), *values]
         frame = pd.DataFrame({name: _series(values[name]) for name in dict.fromkeys(names)})
@@ -105,12 +110,14 @@ class ScoreTables:
 
     def raw(self, table: str, columns: Iterable[str] | None = None, rows: slice | None = None) -> Columns:
         """As `read`, but arrays by column, text as UTF-8 bytes of one width."""
+        _require_known(table)
         if self._file.schema.version == SCHEMA.version and table in self._file.groups:
             return self._file.read(table, columns, rows, raw_strings=True)
         return self._upgraded(table, columns, rows)
 
     def rows(self, table: str) -> int:
         """How many the table has; nothing of it is read."""
+        _require_known(table)
         return self._file.rows(table) if table in self._file.groups else 0
 
     def origins(self) -> Columns:
@@ -143,6 +150,11 @@ class ScoreTables:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _require_known(table: str) -> None:
+    if table not in TABLES:
+        raise StorageError(f"There is no table '{table}'.", remedy=nearest(table, TABLES))
 
 
 def _series(values: Any) -> Any:

@@ -52,8 +52,8 @@ class Again:
 def reproduce(path: Path, arch: str) -> list[Again]:
     """Scores every recorded row of the architecture whose digest begins with `arch` once more, in this process.
 
-    Configuration and specification come from `path` (a scores.h5), the curriculum from `search.curriculum` or beside
-    it. Cost: that of the first evaluations.
+    Configuration and specification come from `path` (a scores.h5, or the run directory that has one), the curriculum
+    from `search.curriculum` or beside it. Cost: that of the first evaluations.
 
     Raises:
         RunError: no such architecture, or several; or the file has no configuration, as merged ones have none.
@@ -62,6 +62,7 @@ def reproduce(path: Path, arch: str) -> list[Again]:
     from gtn_hpc.cluster.device import choose, enter
     from gtn_hpc.training.evaluator import Evaluator
 
+    path = RunDirectory(path).scores if path.is_dir() else path
     with scores.open(path) as tables:
         config = _config(path, tables.config)
         architecture = _find(path, tables.architectures, arch)

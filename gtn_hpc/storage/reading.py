@@ -167,9 +167,7 @@ def _open(path: Path) -> h5py.File:
         sealed = seal.check(path)
         file = h5py.File(path, "r", locking="best-effort")
     except FileNotFoundError as error:
-        raise StorageError(
-            f"There is no file {path}.", remedy="Look at the path; gtn export or gtn scores writes it."
-        ) from error
+        raise StorageError(f"There is no file {path}.", remedy="Look at the path: nothing lies there.") from error
     except (PermissionError, IsADirectoryError) as error:
         raise StorageError(
             f"{path} cannot be read: {error.strerror}.", remedy="Name a file that you may read."

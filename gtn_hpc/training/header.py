@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from gtn_hpc.config.curriculum import digest_head, stated_cycle, stated_inner
+from gtn_hpc.config.curriculum import digest_head, require_file, stated_cycle, stated_inner
 from gtn_hpc.config.teaching import Inner
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.curriculum.parts import DIMS, read_values, require_form
@@ -30,6 +30,7 @@ def read_header(path: Path, inner: Inner) -> Header:
     Raises:
         StorageError: missing, damaged, or not a curriculum. Values are checked where the file states no digest.
     """
+    require_file(path)
     with open_file(path, SCHEMA) as file:
         require_form(file)
         x, y = (file.shapes("/")[name][0] for name in ("x", "y"))

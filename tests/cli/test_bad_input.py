@@ -95,7 +95,7 @@ def test_the_generic_profile_is_there_without_a_checkout(empty):
         (["final", "small.yaml", "final.top_k=0"], ["final.top_k", "0"]),
         (["evaluate", "small", "--learners", "-3"], ["--learners"]),
         (["evaluate", "small", "--real-steps", "0"], ["--real-steps"]),
-        (["evaluate", "small", "--split", "train"], ["--split", "train"]),
+        (["evaluate", "small", "--split", "train"], ["Invalid value for '--split': 'train' is not one of"]),
         (["evaluate", "small", "--family", "liner"], ["no family of learners 'liner'", "'linear'"]),
         (["trian", "small.yaml"], ["No such command 'trian'", "train"]),
         (["train"], ["Missing argument 'CONFIG'", "gtn train --help"]),
@@ -262,6 +262,19 @@ def test_scores_and_curricula_that_are_not_there(empty):
     refused(gtn("scores", "verify", "fresh", "fresh", cwd=empty), 1, "fresh", "gtn search CONFIG")
     refused(gtn("scores", "show", "no.h5", cwd=empty), 1, "no file no.h5", "Look at the path")
     refused(gtn("export", "no.h5", "--digest", cwd=empty), 1, "no file no.h5", "gtn train or gtn export")
+    missing = gtn("search", "small.yaml", "search.curriculum=no.h5", cwd=empty)
+    refused(missing, 1, "no file no.h5", "gtn train or gtn export")
+    for name in ("fresh", "frsh"):
+        refused(
+            gtn("reproduce", name, "--arch", "87", cwd=empty), 1, "gtn search CONFIG" if name == "fresh" else "no run"
+        )
+
+
+def test_a_curriculum_that_is_a_directory(workplace, empty):
+    run = workplace / "runs" / "small"
+    done = gtn("search", "small.yaml", f"search.curriculum={run}", cwd=empty)
+    refused(done, 1, f"{run} is a directory", f"Name the file in it: {run}/curriculum.h5")
+    refused(gtn("search", "small.yaml", "search.curriculum=.", cwd=empty), 1, "It has no curriculum.h5")
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,13 @@ def test_an_open_file_stays_as_it_was_while_the_run_goes_on(run):
         assert len(after.scores) == 4
 
 
+def test_a_table_that_there_is_not_is_named(run):
+    with scores.open(run.path) as opened:
+        for look in (opened.read, opened.raw, opened.rows, lambda table: list(opened.blocks(table))):
+            with pytest.raises(StorageError, match=r"no table 'score'.\n  Did you mean 'scores'\? Valid: arch"):
+                look("score")
+
+
 def test_a_run_without_its_product_is_told_what_to_do(run, tmp_path):
     run.scores.unlink()
     with pytest.raises(StorageError, match=r"only journals.\n  Fold them: gtn scores show"):
