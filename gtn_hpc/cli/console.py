@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,10 @@ WORD = 40
 """Longest word that is kept on one line of a table."""
 
 
+RELAYS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK")
+"""Set by an mpiexec, which gives ranks a terminal of its own whatever its output goes to."""
+
+
 def out() -> Console:
     return _console(stderr=False)
 
@@ -33,7 +38,9 @@ def err() -> Console:
 
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else WIDTH)
+    relayed = any(name in os.environ for name in RELAYS)
+    width = WIDTH if relayed or not stream.isatty() else None
+    return Console(stderr=stderr, highlight=False, force_terminal=False if relayed else None, width=width)
 
 
 def emit(value: Any) -> None:

@@ -70,7 +70,8 @@ def score_all(settings: "Config", run: RunDirectory) -> "SearchReport":
 
     curriculum = curriculum_for(settings, run)
     with Meter("scoring", settings.search.budget) as meter, stoppable(run, "search", settings) as stop:
-        watch = Watch(*watching(meter, settings.search.budget), lambda: bool(stop), console.note)
+        best, begun, outcome, certificate = watching(meter, settings.search.budget)
+        watch = Watch(begun, outcome, certificate, lambda: bool(stop), console.note, best=best)
         return run_search(settings, run, curriculum, watch)
 
 
@@ -84,6 +85,7 @@ def score_shard(settings: "Config") -> None:
     run = RunDirectory(Path(settings.run.root) / settings.run.name)
     if shard.index == 0:
         run = claim(settings, "search")
+        run.update_state("search", budget=settings.search.budget)
     with crashes_go_to(run.path), stoppable(run, "search", settings) as stop:
         scored = search_shard(
             settings, run, curriculum_for(settings, run), Watch(stop=lambda: bool(stop), warning=console.note)
@@ -98,6 +100,7 @@ def score_shared(settings: "Config") -> None:
     from gtn_hpc.search.watch import Watch
 
     run = claim(settings, "search")
+    run.update_state("search", budget=settings.search.budget)
     with crashes_go_to(run.path), stoppable(run, "search", settings) as stop:
         scored = search_shared(
             settings, run, curriculum_for(settings, run), Watch(stop=lambda: bool(stop), warning=console.note)
@@ -123,18 +126,26 @@ def curriculum_for(settings: "Config", run: RunDirectory) -> Path:
 
 def watching(
     meter: Meter, budget: int
-) -> "tuple[Callable[[int], None], Callable[[Outcome], None], Callable[[Certificate], None]]":
-    """What moves the meter: outcomes of earlier starts, an outcome of the search, and a certificate."""
+) -> """tuple[
+    Callable[[float], None], Callable[[int], None], Callable[[Outcome], None], Callable[[Certificate], None]
+]""":
+    """What moves the meter: the best value of earlier starts and their outcomes, an outcome of the search, and a
+    certificate."""
     best, done = 0.0, 0
+
+    def better(value: float) -> None:
+        nonlocal best
+        best = max(best, value)
 
     def begun(before: int) -> None:
         nonlocal done
         done = min(before, budget)
-        meter.reach(done)
+        meter.reach(done, f"best {100 * best:.1f} %" if best else "")
 
     def outcome(found: "Outcome") -> None:
-        nonlocal best, done
-        best, done = max(best, found.value), min(done + 1, budget)
+        nonlocal done
+        better(found.value)
+        done = min(done + 1, budget)
         meter.reach(done, f"best {100 * best:.1f} %")
 
     def certificate(found: "Certificate") -> None:
@@ -142,7 +153,7 @@ def watching(
         value = "unknown" if math.isnan(rho.value) else f"{rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]"
         meter.reach(done, f"Spearman {value} of {rho.n} on real data")
 
-    return begun, outcome, certificate
+    return better, begun, outcome, certificate
 
 
 def show(run: RunDirectory, report: "SearchReport") -> None:

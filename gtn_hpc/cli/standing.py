@@ -39,7 +39,9 @@ class Watcher:
         self._read_journals()
         if self.scored.archs:
             now = time.time()
-            found["search"] = self.scored.summary(now, self._planned()) | {"certificate": self.truths}
+            found["search"] = self.scored.summary(now, self._planned(stages.get("search", {}))) | {
+                "certificate": self.truths
+            }
         if self.finals:
             found["final"] = {"trained": self.finals}
         return found
@@ -57,15 +59,16 @@ class Watcher:
             told["evaluated"] = {key: played[key] for key in ("iteration", "mean_return", "sd", "policies")}
         return told
 
-    def _planned(self) -> int | None:
-        """Rows that the budget asks for; None for successive halving, whose promotions are not known beforehand."""
+    def _planned(self, search: dict[str, Any]) -> int | None:
+        """Rows that the last search's budget asks for, whatever budget a later stage was started with; None for
+        successive halving, whose promotions are not known beforehand."""
         from gtn_hpc.config import load
 
         try:
             section = load(self.run.config).search
         except ConfigError:
             return None
-        return None if section.algorithm.name == "halving" else section.budget * section.replicas
+        return None if section.algorithm.name == "halving" else search.get("budget", section.budget) * section.replicas
 
     def _read_journals(self) -> None:
         for piece in self._reader.pieces():

@@ -69,6 +69,8 @@ def _train(train: dict[str, Any]) -> str:
     parts = [done]
     if train.get("status") == "done":
         return f"{done}, done: {_reached(train)}"
+    if train.get("status") == "interrupted":
+        return f"{done}, interrupted: the same command goes on from the last checkpoint"
     if train.get("loss") is not None:
         parts.append(f"loss {train['loss']:.3f}")
     if judged := train.get("evaluated"):

@@ -59,7 +59,11 @@ def train(config: Config, connection: Connection, observers: Sequence[Observer] 
             run.update_state("train", wants_requeue=True)
 
     end = None if deadline is None else deadline.end
-    with StopFlag(deadline=end, then=announce) as stop, held(config, communicator) as run:
+    with (
+        StopFlag(deadline=end, then=announce) as stop,
+        held(config, communicator) as run,
+        _interruptible(run, communicator.rank),
+    ):
         own.append(run)
         room = prepare(config, connection.device)
         outer = Outer(room.teacher, config.meta)
@@ -73,6 +77,17 @@ def train(config: Config, connection: Connection, observers: Sequence[Observer] 
                 f"Stopped by {stop.reason or 'another rank'} after {done} of {config.meta.iterations} meta-iterations.",
                 remedy="Start the same command again: it goes on from there.",
             )
+
+
+@contextmanager
+def _interruptible(run: RunDirectory, rank: int) -> Iterator[None]:
+    """Where Ctrl-C ends the block, `state.json` no longer says that it runs."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if rank == 0:
+            run.update_state("train", status="interrupted")
+        raise
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,7 +70,7 @@ def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch
     """
     setting, deadline = setting_of(config, run, curriculum), deadline_of(config.run, os.environ)
     with sole_manager(run):
-        claim(config, "search").update_state("search", wants_requeue=False, done=False)
+        claim(config, "search").update_state("search", wants_requeue=False, done=False, budget=config.search.budget)
         try:
             with open_pool(setting, run) as pool, Journal(run.journal, f"{job()}-manager") as journal:
                 doubt = _score(config, run, setting, pool, journal, watch, deadline)
@@ -124,6 +124,8 @@ def _score(
         backlog=backlog,
         ahead=AHEAD * pool.workers,
     )
+    if values := [tell.value for tell in before.tells if tell.value == tell.value]:
+        watch.best(max(values))
     watch.begun(len({tell.order for tell in before.tells}))
     study.replay(distinct(before.scores), events(before))
     search(certifying.over(study), pool)

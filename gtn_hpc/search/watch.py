@@ -11,7 +11,8 @@ from gtn_hpc.search.certificate import Certificate
 @dataclass(frozen=True)
 class Watch:
     """Called with the number of outcomes that earlier starts found, each outcome of the study, each certificate as it
-    grows, each row of a static shard, and what is wrong with the teacher's ranking or scores.h5; nothing by default.
+    grows, each row of a static shard, what is wrong with the teacher's ranking or scores.h5, and before all of them the
+    best value that earlier starts found, if any; nothing by default.
 
     `stop` is asked before every new evaluation.
     """
@@ -22,6 +23,7 @@ class Watch:
     stop: Callable[[], object] = lambda: False
     warning: Callable[[str], None] = lambda _: None
     row: Callable[[Score], None] = lambda _: None
+    best: Callable[[float], None] = lambda _: None
 
 
 SILENT = Watch()

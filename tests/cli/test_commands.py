@@ -221,6 +221,7 @@ def test_search_goes_on_and_a_larger_budget_adds(workplace):
     assert grown["architectures"] == 6
     assert {row["arch"] for row in first["best"]} < {row["arch"] for row in grown["best"]}
     people = gtn("search", "small.yaml", "search.budget=6", cwd=workplace)
+    assert f"scoring 6/6  best {100 * grown['best'][0]['val_accuracy']:.1f} %" in people.err
     assert grown["best"][0]["arch"] in people.out
     assert "Spearman" in people.out
 
@@ -233,6 +234,8 @@ def test_final_trains_each_winner_once(workplace):
     people = gtn("final", "small.yaml", cwd=workplace)
     assert first[0]["arch"] in people.out
     assert f"{100 * first[0]['test_accuracy']:.2f}" in people.out
+    search = gtn("top", "small", "--json", cwd=workplace).json["search"]
+    assert search["planned"] == search["rows"] >= 4
 
 
 def test_scores_are_shown_checked_compared_joined_and_tidied(workplace, tmp_path):
@@ -350,6 +353,9 @@ def test_ctrl_c_ends_with_a_message_and_130(empty):
         process.send_signal(signal.SIGABRT)  # tells where it stands
         pytest.fail(process.communicate()[1])
     assert (process.returncode, out) == (130, "")
+    told = gtn("top", "small", "--json", cwd=empty).json
+    assert told["train"]["status"] == "interrupted"
+    assert "interrupted: the same command goes on" in gtn("top", "small", "--once", cwd=empty).out
     assert "goes on from there" in err
     assert "Traceback" not in err
 

@@ -55,3 +55,14 @@ def test_keys_of_the_configuration_are_whole_on_a_narrow_terminal(width, monkeyp
     text = printed(monkeypatch, width, lambda: config("search"))
     keys = [key for key in reference() if key.name.startswith("search.")]
     assert all(key.name in text and key.type.split()[0] in text for key in keys)
+
+
+@pytest.mark.parametrize("relay", [None, "OMPI_COMM_WORLD_RANK", "PMI_RANK"])
+def test_ranks_of_mpiexec_print_no_colours_though_they_have_a_terminal(relay, monkeypatch):
+    for name in console.RELAYS:
+        monkeypatch.delenv(name, raising=False)
+    if relay is not None:
+        monkeypatch.setenv(relay, "0")
+    text = printed(monkeypatch, 40, lambda: console.table("A title", NAMES[:1], ROWS))
+    assert ("\x1b[" in text) == (relay is None)
+    assert "A title" in text

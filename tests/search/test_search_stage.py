@@ -17,6 +17,7 @@ from gtn_hpc.scores import comparing
 from gtn_hpc.scores.opened import open as open_scores
 from gtn_hpc.scores.replay import read_journals
 from gtn_hpc.search import lock
+from gtn_hpc.search.algorithm import Outcome
 from gtn_hpc.search.lock import sole_manager
 from gtn_hpc.search.novelty import SpaceExhausted
 from gtn_hpc.search.stage import run_search
@@ -166,14 +167,17 @@ def test_halving_promotes_learners_that_another_process_saved(undisturbed: RunDi
 def test_a_stopped_search_asks_for_a_requeue_and_goes_on(undisturbed: RunDirectory, tmp_path: Path) -> None:
     place = directory(tmp_path / "stopped")
     config, run = begin(place)
-    seen: list[object] = []
+    seen: list[Outcome] = []
     with pytest.raises(Requeue):
         run_search(config, run, place / "curriculum.h5", Watch(outcome=seen.append, stop=lambda: len(seen) == 2))
     assert len(read_journals(run.journal).scores) == 4
     begun: list[int] = []
     again: list[object] = []
-    run_search(config, run, place / "curriculum.h5", Watch(begun=begun.append, outcome=again.append))
+    best: list[float] = []
+    watch = Watch(begun=begun.append, outcome=again.append, best=best.append)
+    run_search(config, run, place / "curriculum.h5", watch)
     assert begun == [2]
+    assert best == [max(outcome.value for outcome in seen)]
     assert begun[0] + len(again) == config.search.budget
     assert comparing.digest(run) == comparing.digest(undisturbed)
 
