@@ -58,6 +58,27 @@ def test_a_file_written_as_the_documents_say_teaches(root, empty):
     assert len(done.json["evaluation"]["teacher"]["after_step"]) == 8
 
 
+def test_a_winner_is_loaded_as_the_documents_say(root, tmp_path):
+    import torch
+
+    from gtn_hpc.config import parse as parsed
+    from gtn_hpc.core.records import Architecture
+    from gtn_hpc.data import load as load_images
+    from gtn_hpc.final.finisher import Finisher
+    from gtn_hpc.final.winner import Winner
+
+    config = parsed(
+        "run: {name: a}\ndata: {train: 100}\nsearch: {space: {name: conv, widths: [[4, 9], [4, 9], [4, 9]]}}\nfinal: {epochs: 1}"
+    )
+    splits, arch = load_images(config.data, seed=0), Architecture("conv", {"widths": [4, 4, 4]})
+    Finisher(config, splits, tmp_path).train(Winner(arch, 1, 0.5))
+    (program,) = [block for block in blocks(root / "docs" / "files.md", "python") if "load_winner" in block]
+    names = {"torch": torch, "images": splits.test.images}
+    exec(program.replace('"runs/digits"', repr(str(tmp_path))), names)
+    assert names["logits"].shape == (len(splits.test), 10)
+    assert names["winner"].arch == arch
+
+
 @pytest.fixture
 def own_sets(root, tmp_path, monkeypatch):
     """Where the programs of docs/data.md have written their sets."""
