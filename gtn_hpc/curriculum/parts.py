@@ -1,4 +1,4 @@
-"""What a curriculum file has to hold: asked of every file that is read, whoever wrote it, and without torch."""
+"""What a curriculum file has to hold: asked of every file that is to teach, whoever wrote it, and without torch."""
 
 import math
 from collections.abc import Mapping

@@ -15,7 +15,6 @@ from gtn_hpc.config.curriculum import curriculum_path
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.events import meta_seconds
 from gtn_hpc.core.rundir import RunDirectory
-from gtn_hpc.curriculum.parts import read_values
 from gtn_hpc.scores import ScoreTables
 from gtn_hpc.stats import Estimate
 from gtn_hpc.storage import Schema
@@ -53,7 +52,7 @@ class Lessons:
 def read_lessons(path: Path) -> Lessons:
     """The curriculum file at `path`. Errors: StorageError."""
     with storage.open_file(path, SCHEMA) as file:
-        columns = read_values(file)
+        columns = file.read("/", ["x", "y", "lr", "momentum"])
         told = file.read("evaluation") if "evaluation" in file.groups else {}
         accuracy = {name: told[column] for column, name in SOURCES.items() if column in told}
         return Lessons(**columns, accuracy=accuracy, attributes=dict(file.attributes))
