@@ -67,9 +67,8 @@ def test_a_winner_is_loaded_as_the_documents_say(root, tmp_path):
     from gtn_hpc.final.finisher import Finisher
     from gtn_hpc.final.winner import Winner
 
-    config = parsed(
-        "run: {name: a}\ndata: {train: 100}\nsearch: {space: {name: conv, widths: [[4, 9], [4, 9], [4, 9]]}}\nfinal: {epochs: 1}"
-    )
+    space = "search.space={name: conv, widths: [[4, 9], [4, 9], [4, 9]]}"
+    config = parsed("run: {name: a}", ["data.train=100", "final.epochs=1", space])
     splits, arch = load_images(config.data, seed=0), Architecture("conv", {"widths": [4, 4, 4]})
     Finisher(config, splits, tmp_path).train(Winner(arch, 1, 0.5))
     (program,) = [block for block in blocks(root / "docs" / "files.md", "python") if "load_winner" in block]
