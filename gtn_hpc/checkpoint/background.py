@@ -1,7 +1,7 @@
 """Checkpoints written by a thread while training goes on."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,9 @@ class BackgroundSaver:
 
     def wait(self) -> None:
         """Returns once nothing is under way. Raises CheckpointError where the last save failed."""
-        under_way, self._under_way = self._under_way, None
-        if under_way is not None:
+        if (under_way := self._under_way) is not None:
+            wait([under_way])  # Ctrl-C in here leaves it under way, for who waits next
+            self._under_way = None
             under_way.result()
 
     def _write(self, step: int, copy: dict[str, Any], meta: dict[str, Any], saved: Callable[[], None]) -> None:

@@ -1,5 +1,6 @@
 """Checkpoints written by a thread: as they were when save was called, one at a time, errors told."""
 
+import signal
 import threading
 
 import pytest
@@ -48,6 +49,30 @@ def test_a_second_save_waits_for_the_first(tmp_path):
     assert order[0] == "first saved"
     saver.wait()
     assert order == ["first saved", "second saved"]
+
+
+def test_one_who_is_interrupted_while_waiting_can_wait_again(tmp_path):
+    saved, may_go = [], threading.Event()
+    saver = BackgroundSaver(tmp_path, keep=3)
+
+    def slow():
+        may_go.wait(60)
+        saved.append(1)
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        saver.save(1, {}, {}, slow)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            saver.save(2, {}, {}, nothing)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    may_go.set()
+    saver.wait()
+    assert saved == [1]
 
 
 def test_a_failed_save_is_told_by_the_next_or_by_wait_and_only_once(tmp_path):

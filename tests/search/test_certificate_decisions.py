@@ -52,7 +52,7 @@ def decisions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(Scoring, "_evaluation", lambda self, rank, opened: open_table(self))
     monkeypatch.setattr(certifying, "certify", certify)
     monkeypatch.setattr(certifying, "FEW", 8)
-    monkeypatch.setattr(stage, "fold", lambda run, wait=True: FoldReport())
+    monkeypatch.setattr(stage, "fold_and_tell", lambda run, tell, wait=True: FoldReport())
     return found
 
 

@@ -83,7 +83,7 @@ def searched(
 
 @pytest.mark.parametrize("seed", range(20))
 def test_noise_is_stopped_and_a_good_teacher_passes(seed, place, tmp_path, table, monkeypatch) -> None:
-    monkeypatch.setattr(stage, "fold", lambda run, wait=True: FoldReport())
+    monkeypatch.setattr(stage, "fold_and_tell", lambda run, tell, wait=True: FoldReport())
     table(lambda request: 0.0)
     with pytest.raises(RunError, match="not to be trusted: over 15 architectures of the sample"):
         searched(place, tmp_path / "noise", seed, "stop", floor=0.2)
