@@ -1,5 +1,6 @@
 """Reading journals, from their beginning or from where the last reading ended; damage is reported, never fatal."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +12,12 @@ from gtn_hpc.core.records import Score
 from gtn_hpc.scores.journal import is_held
 from gtn_hpc.scores.lines import Damage, Position, parse, read_blocks
 from gtn_hpc.scores.rows import ArchitectureRow, Ask, CertificateRow, FinalRow, Row, Tell, from_plain
+
+STALE = 10.0
+"""Seconds for which a directory may list a file that another host has removed."""
+
+LOOK = 0.1
+"""Seconds between two looks at such a directory."""
 
 
 @dataclass(frozen=True)
@@ -55,19 +62,22 @@ class JournalReader:
 
     def pieces(self) -> Iterator[Piece]:
         """What was appended since the last call, a bounded piece at a time."""
-        missing: object = None
+        missing, until = "", 0.0
         while True:
             try:
                 for path in self._grown():
                     yield from self._pieces_of(path)
                 return
-            except FileNotFoundError as error:  # compacted since it was listed: looked for once more
-                if error.filename == missing:
+            except FileNotFoundError as error:  # compacted since it was listed
+                if str(error.filename) != missing:
+                    missing, until = str(error.filename), time.monotonic() + STALE
+                    continue
+                if time.monotonic() >= until:
                     raise StorageError(
                         f"{error.filename} is listed, but there is no such file.",
                         remedy="Is it a link? Bring back what it points to, or remove it.",
                     ) from error
-                missing = error.filename
+                time.sleep(LOOK)
 
     def _grown(self) -> list[Path]:
         paths = sorted(self._directory.glob("*.jsonl"))

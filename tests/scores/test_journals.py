@@ -21,6 +21,7 @@ from gtn_hpc.scores import (
     init_key,
     key,
     read_journals,
+    replay,
 )
 from gtn_hpc.scores.lines import encode, parse, read_blocks
 from gtn_hpc.scores.rows import from_plain, to_plain
@@ -42,7 +43,8 @@ def test_every_kind_comes_back(tmp_path, row):
     assert same(found, row) and type(found) is type(row)
 
 
-def test_a_journal_whose_file_is_gone_is_named(tmp_path):
+def test_a_journal_whose_file_is_gone_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(replay, "STALE", 0.3)
     (tmp_path / "local.0.0.r0.jsonl").symlink_to(tmp_path / "scratch.jsonl")
     with pytest.raises(StorageError, match=r"r0.jsonl is listed, but there is no such file"):
         read_journals(tmp_path)
