@@ -82,9 +82,9 @@ def _reason(entry: Any, key: str) -> str:
     if entry["type"] == "extra_forbidden":
         return f"unknown key. {_suggestion(str(entry['loc'][-1]), entry['loc'][:-1])}"
     if entry["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        valid = _variants(key.removesuffix(".name"))
+        valid = variants(key.removesuffix(".name"))
         return f"needs a name that exists. {nearest(str(entry['ctx'].get('tag', '')), valid)}"
-    if entry["type"] == "dict_type" and (names := _variants(key)):
+    if entry["type"] == "dict_type" and (names := variants(key)):
         example = entry["input"] if entry["input"] in names else names[0]
         return f"has to be a mapping, for example {{name: {example}}}; names: {', '.join(names)}"
     if entry["type"] == "string_pattern_mismatch":
@@ -98,7 +98,7 @@ def in_words(entry: Any) -> str:
     return WORDS.get(entry["type"], words[:1].lower() + words[1:])
 
 
-def _variants(section: str) -> list[str]:
+def variants(section: str) -> list[str]:
     """The names that a section of several kinds can have."""
     return [row.default for row in reference() if row.name.startswith(f"{section}[") and row.name.endswith("].name")]
 

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
-from gtn_hpc.config.explain import explain
+from gtn_hpc.config.explain import explain, variants
 from gtn_hpc.config.schema import Config
 from gtn_hpc.core.errors import ConfigError
 
@@ -93,8 +93,9 @@ def _sections(values: Any) -> dict[str, Any]:
 
 
 def _is_of_another_kind(given: Any, tree: Any, key: str) -> bool:
-    """Whether a section is given by a name that the one in its place does not have: then none of its keys stay."""
-    if not OmegaConf.is_dict(given) or "name" not in given:
+    """Whether a section that comes in several kinds is given by a name that the one in its place does not have: then
+    none of that one's keys stay."""
+    if not OmegaConf.is_dict(given) or "name" not in given or not variants(key):
         return False
     before = OmegaConf.select(tree, key)
     return not OmegaConf.is_dict(before) or before.get("name") != given["name"]

@@ -5,7 +5,9 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import metadata
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +78,18 @@ def _gpus() -> list[str]:
 
 
 def gpus_of_job() -> int:
-    """GPUs that the Slurm job has on this host; outside one those of CUDA_VISIBLE_DEVICES, else all of the host."""
-    told, visible = os.environ.get("SLURM_GPUS_ON_NODE", ""), os.environ.get("CUDA_VISIBLE_DEVICES")
+    """GPUs that this job has on this host."""
+    return count_gpus(os.environ.get("SLURM_GPUS_ON_NODE", ""), os.environ.get("CUDA_VISIBLE_DEVICES"), _gpus())
+
+
+def count_gpus(told: str, visible: str | None, present: Sequence[str]) -> int:
+    """GPUs of a job on a host: as Slurm has `told`, else those of CUDA_VISIBLE_DEVICES (`visible`, which ends at the
+    first -1), else all that are `present`."""
     if told.isdecimal():
         return int(told)
-    return len(_gpus()) if visible is None else len(visible.split(",")) if visible else 0
+    if visible is None:
+        return len(present)
+    return len(list(takewhile(lambda name: name.strip() not in ("", "-1"), visible.split(","))))
 
 
 def job() -> str:

@@ -35,6 +35,14 @@ def test_values_are_taken_as_yaml_writes_them():
     assert config.search.space.widths == (4, 8)
 
 
+def test_a_section_of_another_kind_takes_the_place_of_the_one_before_and_others_are_merged():
+    given = NAMED + "search: {space: {name: conv, widths: [[4, 9], [4, 9], [4, 9]]}}"
+    found = parse(given, ["search.space={name: nao_cell, cells: 1}", "search.space={name: nao_cell, filters: 4}"])
+    assert (found.search.space.name, found.search.space.cells, found.search.space.filters) == ("nao_cell", 1, 4)
+    kept = parse("run: {name: a, seed: 7}", ["run={name: b}"])
+    assert (kept.run.name, kept.run.seed) == ("b", 7)
+
+
 def test_overrides_are_applied_in_order_and_may_make_sections():
     overrides = ["inner.lr=1e-3", "meta.grow.every=5", "meta.iterations=3", "meta.iterations=4", "learners.0.weight=.5"]
     config = parse(NAMED + "learners: [{family: conv5}]", [*overrides, "search.score_at=[1,2]", "run.name=x"])

@@ -1,7 +1,6 @@
 """The paper's table: what a search found, how large it is, and what finding and training it took."""
 
 from collections.abc import Mapping
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pandas as pd
 from gtn_hpc import scores, stats
 from gtn_hpc.config import Config, parse
 from gtn_hpc.config.curriculum import curriculum_path
+from gtn_hpc.core.environment import count_gpus
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.report.frames.published import published
@@ -87,14 +87,8 @@ def sharing(config: Config, environment: Mapping[str, Any]) -> float:
 
 
 def _gpus_of_job(environment: Mapping[str, Any]) -> int:
-    """By Slurm, else by CUDA_VISIBLE_DEVICES, which ends at the first -1, else all of the host."""
     told = str(environment.get("slurm", {}).get("SLURM_GPUS_ON_NODE", ""))
-    if told.isdecimal():
-        return int(told)
-    visible = environment.get("visible_gpus")
-    if visible is None:
-        return len(environment.get("gpus", []))
-    return len(list(takewhile(lambda name: name.strip() not in ("", "-1"), visible.split(","))))
+    return count_gpus(told, environment.get("visible_gpus"), environment.get("gpus", []))
 
 
 def device_of(config: Config, environment: Mapping[str, Any]) -> tuple[str, str]:
