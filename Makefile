@@ -62,7 +62,7 @@ campaign-slurm: venv  ## a real Slurm: short limits, preemption, lost nodes; the
 	PATH="$(CURDIR)/$(BIN):$$PATH" SLURM_TEST_ACCOUNTING=1 $(BIN)/python -m pytest -p no:xdist --timeout 900 tests/slurm
 
 campaign-arms: venv  ## MNIST: one choice of the teacher at a time, over seeds (three hours on two cores)
-	nice -n 10 $(BIN)/python tests/meta/campaign_arms.py -o $(CAMPAIGN)-arms
+	nice -n 10 $(BIN)/python tests/meta/campaign_arms.py -o $(CAMPAIGN)-arms --images docs/images
 
 campaign-study: venv  ## may a teacher's ranking be believed? Fashion-MNIST, small NAO cells: teach, score, certify (an hour)
 	@sh tests/packages.sh dataset-fashion-mnist

@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import numpy as np
+import pandas as pd
 import torch
 
 from gtn_hpc.config import load
@@ -25,11 +28,14 @@ from gtn_hpc.curriculum.file import read
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import load as load_images
 from gtn_hpc.meta.evaluation import evaluate_teacher, final_accuracies
+from gtn_hpc.report.figures.style import PALETTE, save, styled
 from gtn_hpc.stats.means import paired_difference
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "configs" / "arms" / "mnist.yaml"
 LEARNERS, CURVES = 20, 4
+COLOURS = [*(PALETTE[role] for role in ("teacher", "best", "bad", "faint")), "#7a4fd0", "#b5892b", PALETTE["real"]]
+"""Of the curricula, in their order."""
 
 FAMILY = "family: conv2-fc, width_quantum: 8"
 RANDOM = "widths: [[8, 25], [16, 33], [32, 65]]"
@@ -199,18 +205,48 @@ def curve_lines(rows: list[Row]) -> list[str]:
         f"| curriculum | {' | '.join(map(str, shown))} |",
         f"|---|{'---|' * len(shown)}",
     ]
-    for arm in ARMS[BASELINE[0]]:
-        curves = [row["curve"] for row in rows if (row["group"], row["arm"]) == (BASELINE[0], arm) and "curve" in row]
-        if curves:
-            middle = 100 * np.mean(curves, axis=0)
-            lines.append(f"| {arm} | {' | '.join(f'{middle[t - 1]:.1f}' for t in shown)} |")
+    for arm, curves in curves_by_arm(rows).items():
+        middle = 100 * np.mean(curves, axis=0)
+        lines.append(f"| {arm} | {' | '.join(f'{middle[t - 1]:.1f}' for t in shown)} |")
     return lines
+
+
+def curves_by_arm(rows: list[Row]) -> dict[str, list[list[float]]]:
+    """Of each curriculum the learning curves, one a seed."""
+    named: dict[str, list[list[float]]] = {arm: [] for arm in ARMS[BASELINE[0]]}
+    for row in rows:
+        if row["group"] == BASELINE[0] and "curve" in row:
+            named[row["arm"]].append(row["curve"])
+    return {arm: curves for arm, curves in named.items() if curves}
+
+
+def draw(rows: list[Row], folder: Path) -> None:
+    """Writes arms-curves.png: mean over seeds, and from the lowest to the highest of them."""
+    frame = pd.DataFrame(
+        {"curriculum": arm, "step": step, "mean": np.mean(at), "low": min(at), "high": max(at)}
+        for arm, curves in curves_by_arm(rows).items()
+        for step, at in enumerate(zip(*curves, strict=True), 1)
+    )
+    names = list(ARMS[BASELINE[0]])
+    base = alt.Chart(frame).encode(
+        x=alt.X("step:Q", title="inner step", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(nice=False)),
+        color=alt.Color("curriculum:N", scale=alt.Scale(domain=names, range=COLOURS), legend=alt.Legend(columns=4)),
+    )
+    low, mean = (alt.Y(f"{name}:Q", title="accuracy", axis=alt.Axis(format=".0%")) for name in ("low", "mean"))
+    line = base.mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=30)).encode(y=mean)
+    with tempfile.TemporaryDirectory() as scratch:
+        picture, _ = save(
+            styled(base.mark_area(opacity=0.15).encode(y=low, y2="high:Q") + line, height=340),
+            Path(scratch) / "arms-curves",
+        )
+        shutil.copy(picture, folder / picture.name)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--stem", type=Path, help="writes STEM.jsonl and STEM.md")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--images", type=Path, help="folder of the figure")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs side by side, one thread each")
     parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -219,6 +255,8 @@ def main() -> int:
         return 0
     rows = campaign(chosen.stem.with_suffix(".jsonl"), chosen.seeds, chosen.jobs)
     chosen.stem.with_suffix(".md").write_text(page(rows, chosen.seeds))
+    if chosen.images:
+        draw(rows, chosen.images)
     return 0
 
 
