@@ -10,7 +10,7 @@ STAMP := .venv/.installed
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test lint bench campaign-kills-train campaign-kills-search campaign-digests campaign-algorithms campaign-large campaign-slurm campaign-arms campaign-study packages constraints clean
+.PHONY: help venv demo test lint bench campaign-kills-train campaign-kills-search campaign-digests campaign-algorithms campaign-large campaign-slurm campaign-arms campaign-families campaign-study packages constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## +/\1\t/' | expand -t 24
@@ -63,6 +63,9 @@ campaign-slurm: venv  ## a real Slurm: short limits, preemption, lost nodes; the
 
 campaign-arms: venv  ## MNIST: one choice of the teacher at a time, over seeds (three hours on two cores)
 	nice -n 10 $(BIN)/python tests/meta/campaign_arms.py -o $(CAMPAIGN)-arms --images docs/images
+
+campaign-families: venv  ## MNIST: teachers of one network, one family and a mixture, judged by five families (an hour)
+	nice -n 10 $(BIN)/python tests/meta/campaign_families.py -o $(CAMPAIGN)-families
 
 campaign-study: venv  ## may a teacher's ranking be believed? Fashion-MNIST, small NAO cells: teach, score, certify (an hour)
 	@sh tests/packages.sh dataset-fashion-mnist

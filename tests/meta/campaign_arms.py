@@ -12,15 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 import torch
+from resumable import Row, resume
 
 from gtn_hpc.config import load
 from gtn_hpc.core.streams import torch_generator
@@ -85,14 +84,19 @@ ARMS: dict[str, dict[str, list[str]]] = {
         "start from real images": ["teacher.curriculum.start=real", "teacher.curriculum.start_passes=20"],
         "learned labels": ["teacher.curriculum.labels=learned"],
         "growing T, from 4": ["meta.grow={start: 4, every: 8}"],
+        "growing T, as long as the full one": ["meta.grow={start: 4, every: 8}", "meta.iterations=155"],
         "random window of 8": ["engine.window=8", "engine.random_window=true"],
+        "random window of 8, as long as the full one": [
+            "engine.window=8",
+            "engine.random_window=true",
+            "meta.iterations=200",
+        ],
         "moving average, .9": ["meta.average=0.9"],
         "8 batches, shown twice": ["teacher.curriculum.cycle=8"],
     },
 }
 OPTIONS = {(group, arm): options for group, arms in ARMS.items() for arm, options in arms.items()}
 BASELINE = ("curricula (paper section 3.3)", "full")
-Row = dict[str, Any]
 
 
 def run_arm(group: str, arm: str, seed: int) -> Row:
@@ -140,21 +144,9 @@ def in_a_process(group: str, arm: str, seed: int) -> Row:
 def campaign(report: Path, seeds: int, jobs: int) -> list[Row]:
     """Every arm not yet in `report`: the curricula over all seeds, then the others seed by seed, so that a campaign cut
     short has the paper's table, and each choice once."""
-    rows = [json.loads(line) for line in report.read_text().splitlines()] if report.is_file() else []
-    known = {(row["group"], row["arm"], row["seed"]) for row in rows}
     every = [(group, arm, seed) for seed in range(seeds) for group, arm in OPTIONS]
     every.sort(key=lambda one: one[0] != BASELINE[0])
-    wanted = [one for one in every if one not in known]
-    with ThreadPoolExecutor(jobs) as pool, report.open("a", buffering=1) as file:
-        running = [pool.submit(in_a_process, *one) for one in wanted]
-        for count, future in enumerate(as_completed(running), 1):
-            row = future.result()
-            file.write(json.dumps(row) + "\n")
-            rows.append(row)
-            print(
-                f"{count}/{len(wanted)} {row['arm']}, seed {row['seed']}: {row.get('accuracy', 'failed')}", flush=True
-            )
-    return rows
+    return resume(report, ("group", "arm", "seed"), every, in_a_process, jobs)
 
 
 def page(rows: list[Row], seeds: int) -> str:

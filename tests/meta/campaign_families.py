@@ -1,0 +1,132 @@
+"""Which learners a teacher serves: one network, one family of drawn widths, a mixture, and what they started from.
+
+Every teacher has the same start and budget (configs/arms/families.yaml) and is judged by the same never-seen learners
+of five families (configs/small/mnist_judges.yaml). Real data: the same learners and steps, their rate chosen on
+validation.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from resumable import Row, resume
+
+from gtn_hpc.stats.means import paired_difference
+
+ROOT = Path(__file__).parents[2]
+BASE = ROOT / "configs" / "arms" / "families.yaml"
+JUDGES = ROOT / "configs" / "small" / "mnist_judges.yaml"
+FAMILIES = ("conv2-fc", "conv2-gap", "linear", "conv5", "conv6")
+LEARNERS = 10
+
+MIXTURE = (
+    "learners=[{family: conv2-fc, widths: [[8, 25], [16, 33], [32, 65]], width_quantum: 8}, "
+    "{family: conv2-gap, widths: [[8, 25], [16, 33]], width_quantum: 8}, "
+    "{family: conv6, widths: [[8, 17], [8, 17], [16, 33], [16, 33], [32, 65], [32, 65]], width_quantum: 8}]"
+)
+START = "the start, untaught"
+ARMS: dict[str, list[str]] = {
+    START: ["meta.iterations=1", "meta.lr=1e-12"],
+    "one network (conv2-fc 16, 24, 48)": ["learners=[{family: conv2-fc, widths: [16, 24, 48]}]"],
+    "one family (conv2-fc, drawn widths)": [],
+    "a mixture (conv2-fc, conv2-gap, conv6)": [MIXTURE],
+}
+TAUGHT_ON = {
+    "one network (conv2-fc 16, 24, 48)": {"conv2-fc"},
+    "one family (conv2-fc, drawn widths)": {"conv2-fc"},
+    "a mixture (conv2-fc, conv2-gap, conv6)": {"conv2-fc", "conv2-gap", "conv6"},
+}
+REAL = "real data, its rate tuned"
+
+
+def run_arm(arm: str, seed: int) -> Row:
+    """Teaches one teacher and has every family judge it, with its seed; its start is compared with real data."""
+    with tempfile.TemporaryDirectory() as root:
+        began = time.perf_counter()
+        gtn("train", str(BASE), *ARMS[arm], f"run.root={root}", f"run.seed={seed}", "run.name=arm", "run.device=cpu")
+        row: Row = {"arm": arm, "seed": seed, "seconds": round(time.perf_counter() - began, 1)}
+        judges = Path(root) / "judges.yaml"
+        judges.write_text(JUDGES.read_text().replace("seed: 0", f"seed: {seed}"))
+        curriculum = Path(root) / "arm" / "curriculum.h5"
+        return row | {family: judged(curriculum, judges, family, real=arm == START) for family in FAMILIES}
+
+
+def judged(curriculum: Path, judges: Path, family: str, *, real: bool) -> dict[str, float]:
+    """Mean accuracy of the family's learners after the curriculum, and after as many steps of real data."""
+    options = ["--family", family, "--learners", str(LEARNERS), "--real-data" if real else "--no-real-data"]
+    told = gtn("evaluate", str(curriculum), "--config", str(judges), *options, "--json")
+    found = json.loads(told)["families"][family]
+    row = {"taught": found["teacher"]["value"], "sd": found["teacher"]["sd"]}
+    return row | ({"real": found["real_data"]["value"], "real_lr": found["real_data"]["lr"]} if real else {})
+
+
+def gtn(*arguments: str) -> str:
+    command = [sys.executable, "-m", "gtn_hpc", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(arguments)}: {done.stderr}")
+    return done.stdout
+
+
+def page(rows: list[Row]) -> str:
+    lines = [
+        "# Which learners a teacher serves",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, `make campaign-families`: configs/arms/families.yaml",
+        "(MNIST, 32 steps of 32 images by Adam, 100 meta-iterations, a start that is fitted to real images). Mean",
+        f"accuracy in % of {LEARNERS} never-seen learners a family and seed on 2,000 validation images, and its sd over",
+        "seeds; each seed has its own teachers, start and judges. In brackets: the gain over the same seed's start, with",
+        "Student's 95 % interval over seeds. A star marks a family that was taught on, in other widths.",
+        "",
+        f"| taught on | seeds | {' | '.join(FAMILIES)} | seconds |",
+        f"|---|---|{'---|' * len(FAMILIES)}---|",
+        line(REAL, [row for row in rows if row["arm"] == START], "real", {}),
+    ]
+    start = {row["seed"]: row for row in rows if row["arm"] == START}
+    for arm in ARMS:
+        lines.append(line(arm, [row for row in rows if row["arm"] == arm], "taught", {} if arm == START else start))
+    return "\n".join([*lines, ""])
+
+
+def line(arm: str, mine: list[Row], side: str, start: dict[int, Row]) -> str:
+    cells = [cell(family, mine, side, start) + " *" * (family in TAUGHT_ON.get(arm, ())) for family in FAMILIES]
+    seconds = f"{np.mean([row['seconds'] for row in mine]):.0f}" if mine and side == "taught" else ""
+    return f"| {arm} | {len(mine)} | {' | '.join(cells)} | {seconds} |"
+
+
+def cell(family: str, mine: list[Row], side: str, start: dict[int, Row]) -> str:
+    if not mine:
+        return "not run"
+    values = [100 * row[family][side] for row in mine]
+    spread = f" ({np.std(values, ddof=1):.1f})" if len(values) > 1 else ""
+    both = [row for row in mine if row["seed"] in start]
+    if len(both) < 2:
+        return f"{np.mean(values):.1f}{spread}"
+    gain = paired_difference(
+        [100 * row[family]["taught"] for row in both], [100 * start[row["seed"]][family]["taught"] for row in both]
+    )
+    return f"{np.mean(values):.1f}{spread} [{gain.value:+.1f}: {gain.low:+.1f}, {gain.high:+.1f}]"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--stem", type=Path, required=True, help="writes STEM.jsonl and STEM.md")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs side by side, one thread each")
+    chosen = parser.parse_args()
+    wanted = [(arm, seed) for seed in range(chosen.seeds) for arm in ARMS]
+    rows = resume(chosen.stem.with_suffix(".jsonl"), ("arm", "seed"), wanted, run_arm, chosen.jobs)
+    chosen.stem.with_suffix(".md").write_text(page(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
