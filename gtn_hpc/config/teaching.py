@@ -113,7 +113,9 @@ class Curriculum(Section):
     cycle: int | None = Field(
         None, ge=1, description="batches that differ, shown in turn and again: few images, many steps (empty: T)"
     )
-    start: Literal["noise", "real"] = Field("noise", description="random images, or fitted to real training images")
+    start: Literal["auto", "noise", "real"] = Field(
+        "auto", description="random images, or fitted to real training images (auto: real, where the arm has its own)"
+    )
     start_passes: int = Field(100, ge=1, description="passes over the curriculum that fit a generator to real images")
     labels: Literal["even", "learned"] = Field("even", description="fixed balanced classes, or soft learned labels")
 
@@ -127,9 +129,19 @@ class Curriculum(Section):
     def _cycle_of_own_images(self) -> "Curriculum":
         if self.cycle is not None and self.cycle > self.steps:
             raise ValueError(f"cycle is {self.cycle}, more than steps = {self.steps}")
-        if self.cycle is not None and self.arm in ("none", "real_data"):
+        if self.cycle is not None and not self.has_images:
             raise ValueError(f"cycle needs an arm with images of its own; {self.arm} draws new ones at each step")
         return self
+
+    @property
+    def has_images(self) -> bool:
+        """Whether the arm shows images of its own, not new ones at each step."""
+        return self.arm not in ("none", "real_data")
+
+    @property
+    def from_real(self) -> bool:
+        """Whether image sets teach from a start that is fitted to real images."""
+        return self.start == "real" or (self.start == "auto" and self.has_images)
 
 
 class Teacher(Section):

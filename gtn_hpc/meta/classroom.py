@@ -42,7 +42,7 @@ class Classroom(Room[Evaluation]):
 
     def begin(self) -> None:
         curriculum, seed = self.config.teacher.curriculum, self.config.run.seed
-        if curriculum.start == "real":
+        if curriculum.from_real:
             start_from_real(
                 self.teacher, self.splits.train, curriculum.start_passes, torch_generator(seed, "teacher/real")
             )

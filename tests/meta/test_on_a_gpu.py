@@ -15,7 +15,7 @@ TEXT = """
 run: {name: taught}
 teacher:
   generator: {noise: 16, hidden: 32, channels: [8, 8]}
-  curriculum: {steps: 4, batch: 20}
+  curriculum: {steps: 4, batch: 20, start: noise}
 learners:
   - {family: conv2-fc, widths: [[8, 17], [8, 17], [8, 17]]}
 inner: {lr: 0.1, intermediate_every: 2}

@@ -54,6 +54,15 @@ def test_the_start_is_a_function_of_the_seed(tmp_path):
     assert digests[0] == digests[1] != digests[2]
 
 
+@pytest.mark.parametrize(("arm", "start"), [("full", "real"), ("distilled_pixels", "real"), ("none", "noise")])
+def test_unless_told_a_teacher_begins_from_real_images_where_it_has_its_own(tmp_path, arm, start):
+    options = [f"teacher.curriculum.arm={arm}", "teacher.curriculum.start_passes=3"]
+    auto = started(tmp_path, "auto", *options)[1].digest()
+    assert auto == started(tmp_path, start, *options)[1].digest()
+    if start == "real":
+        assert auto != started(tmp_path, "noise", *options)[1].digest()
+
+
 @pytest.mark.parametrize("arm", ["none", "real_data"])
 def test_an_arm_without_images_of_its_own_is_refused_in_words(tmp_path, arm):
     with pytest.raises(ConfigError, match="no images of its own"):
