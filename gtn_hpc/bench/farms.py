@@ -13,8 +13,6 @@ from typing import Any
 
 from gtn_hpc.core.errors import UsageError, nearest
 
-Submit = Callable[["Task"], "Future[None]"]
-
 WORKERS = 2
 LIMIT_SECONDS = 60.0
 LIMIT_BYTES = 1 << 30

@@ -35,7 +35,6 @@ class Workload:
     family: Any
     widths: Widths
     ranges: tuple[tuple[int, int], ...]
-    about: str
 
 
 WORKLOADS = {
@@ -47,7 +46,6 @@ WORKLOADS = {
         "",
         (32, 64),
         ((16, 48), (32, 96)),
-        "conv32-BN-LReLU-pool-conv64-BN-LReLU-pool-FC10, batch 64 of 1x28x28, real batch 256",
     ),
     "mnist": Workload(
         ImageShape(1, 28, 28),
@@ -57,7 +55,6 @@ WORKLOADS = {
         "conv2-fc",
         FIXED["conv2-fc"],
         RANGES["conv2-fc"],
-        "the paper's MNIST: conv2-fc 64-128-256 with weight norm, batch 128",
     ),
     "cifar": Workload(
         ImageShape(3, 32, 32),
@@ -67,7 +64,6 @@ WORKLOADS = {
         "conv5",
         FIXED["conv5"],
         RANGES["conv5"],
-        "the paper's CIFAR-10: conv5 with weight norm, batch 128, real batch 256",
     ),
     "overhead": Workload(
         ImageShape(1, 8, 8),
@@ -77,7 +73,6 @@ WORKLOADS = {
         "",
         (8, 8),
         ((8, 33), (8, 33)),
-        "W1's layers with 8 channels on batch 16 of 1x8x8: bound by the cost of calls",
     ),
     "digits": Workload(
         ImageShape(1, 8, 8),
@@ -87,9 +82,10 @@ WORKLOADS = {
         "conv2-fc",
         (16, 16, 32),
         ((8, 33), (8, 33), (8, 33)),
-        "the demo's size: conv2-fc with weight norm on batch 64 of 1x8x8",
     ),
 }
+"""W1 is conv-BN-LReLU-pool twice and FC10, `overhead` the same so small that the cost of calls bounds it; `mnist` and
+`cifar` are the paper's, `digits` the demo's size, with weight norm."""
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,8 @@ class StopFlag:
     elsewhere only `request` and the deadline (Unix time) set the flag. `then` is called once, when it is set.
     """
 
-    def __init__(
-        self,
-        signals: tuple[signal.Signals, ...] = SIGNALS,
-        *,
-        deadline: float | None = None,
-        then: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._signals, self._then = signals, then
+    def __init__(self, *, deadline: float | None = None, then: Callable[[], None] = lambda: None) -> None:
+        self._then = then
         self._before: dict[signal.Signals, Any] = {}
         self._reason: str | None = None
         self._at_once = self._interrupted = False
@@ -37,7 +31,7 @@ class StopFlag:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in self._signals}
+            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
             if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
                 self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._interrupt)
         if self._alarm is not None:
@@ -93,7 +87,7 @@ class StopFlag:
         """Goes through a signal, which alone reaches a main thread that waits."""
         self.request("the deadline")
         if self._before:
-            signal.pthread_kill(threading.main_thread().ident or 0, self._signals[0])
+            signal.pthread_kill(threading.main_thread().ident or 0, SIGNALS[0])
 
     def _raise_if_set(self) -> None:
         if self._at_once and self:

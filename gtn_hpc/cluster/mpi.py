@@ -58,14 +58,14 @@ def _meet(communicator: Any) -> None:
 
 
 class Nap:
-    """Waits between two looks: not at all at first, then twice as long each time, at most `longest` seconds."""
+    """Waits between two looks: not at all at first, then twice as long each time, at most a millisecond."""
 
-    def __init__(self, longest: float = 1e-3) -> None:
-        self._longest, self._next = longest, 0.0
+    def __init__(self) -> None:
+        self._next = 0.0
 
     def __call__(self) -> None:
         time.sleep(self._next)
-        self._next = min(self._longest, max(1e-6, 2 * self._next))
+        self._next = min(1e-3, max(1e-6, 2 * self._next))
 
     def reset(self) -> None:
         self._next = 0.0

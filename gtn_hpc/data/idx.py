@@ -13,7 +13,6 @@ from gtn_hpc.core.errors import DataError
 from gtn_hpc.data.source import Labelled, labelled
 
 UNSIGNED_BYTES = 8
-SPLITS = ("train", "t10k")
 REMEDY = "The file is damaged or incomplete: remove it and fetch the set again."
 
 

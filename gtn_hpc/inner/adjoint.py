@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from gtn_hpc.core.records import Batch, Hyper
@@ -90,7 +89,3 @@ def accumulate(first: FlatState | None, second: FlatState) -> FlatState:
 def _sum(first: dict[str, Tensor], second: dict[str, Tensor]) -> dict[str, Tensor]:
     both = {k: first[k] + second[k] for k in first if k in second}
     return {**first, **second, **both}
-
-
-def zeros_like(state: FlatState) -> FlatState:
-    return FlatState(torch.zeros_like(state.theta))

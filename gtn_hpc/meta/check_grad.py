@@ -57,18 +57,18 @@ class Checked:
         return self.tolerance is None or self.error <= self.tolerance
 
 
-def check_gradients(config: Config, *, replay: Path | None = None, steps: int = STEPS) -> list[Checked]:
+def check_gradients(config: Config, *, replay: Path | None = None) -> list[Checked]:
     """A row for every way and part, in float64 on a CPU; and the rounding of the run's own precision and engine.
 
-    Checked is replica 0 of meta-iteration 0 over the last `steps` inner steps, or with `replay` the first replica of
-    a refused meta-iteration, with the teacher of that moment and all its steps. Costs some dozen meta-gradients and 16
-    trainings a part. The adjoint `compiled` is left out: it is the traced one after half a minute of compiling.
+    Checked is replica 0 of meta-iteration 0 over the last three inner steps, or with `replay` the first replica
+    of a refused meta-iteration, with the teacher of that moment and all its steps. Costs some dozen meta-gradients and
+    16 trainings a part. The adjoint `compiled` is left out: it is the traced one after half a minute of compiling.
 
     Raises:
         CheckpointError: `replay` is no directory of a refused meta-iteration.
         UsageError: `replay` was written under another model.
     """
-    room = prepare(config if replay is not None else _shortened(config, steps), torch.device("cpu"))
+    room = prepare(config if replay is not None else _shortened(config), torch.device("cpu"))
     room.teacher.double()
     task = in_float64(make_task(room, 0, 0) if replay is None else _replayed(room, replay))
     teacher: Tensors = dict(room.teacher.named_parameters())
@@ -155,11 +155,11 @@ def _vector(values: Iterable[Tensor]) -> Tensor:
     return torch.cat([v.flatten() for v in values])
 
 
-def _shortened(config: Config, steps: int) -> Config:
+def _shortened(config: Config) -> Config:
     curriculum = config.teacher.curriculum
-    if steps >= curriculum.steps:
+    if curriculum.steps <= STEPS:
         return config
-    teacher = config.teacher.model_copy(update={"curriculum": curriculum.model_copy(update={"steps": steps})})
+    teacher = config.teacher.model_copy(update={"curriculum": curriculum.model_copy(update={"steps": STEPS})})
     return config.model_copy(update={"teacher": teacher, "meta": config.meta.model_copy(update={"grow": None})})
 
 

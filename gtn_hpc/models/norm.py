@@ -13,6 +13,9 @@ from torch import Tensor, nn
 RUNNING = 0.1
 """Weight of the newest batch in a running average of statistics, as learners on real data keep it."""
 
+EPS = 1e-5
+"""What is added to a variance before its root is taken."""
+
 
 class BatchNorm(nn.Module):
     """Over [B, C, H, W] or [B, C]; `mean_only` subtracts the mean and adds a bias, without scaling."""
@@ -20,11 +23,9 @@ class BatchNorm(nn.Module):
     mean: Tensor
     var: Tensor
 
-    def __init__(
-        self, features: int, *, mean_only: bool = False, momentum: float | None = None, eps: float = 1e-5
-    ) -> None:
+    def __init__(self, features: int, *, mean_only: bool = False, momentum: float | None = None) -> None:
         super().__init__()
-        self.mean_only, self.momentum, self.eps, self.fused = mean_only, momentum, eps, False
+        self.mean_only, self.momentum, self.eps, self.fused = mean_only, momentum, EPS, False
         self.weight = None if mean_only else nn.Parameter(torch.empty(features))
         self.bias = nn.Parameter(torch.empty(features))
         self.register_buffer("mean", torch.zeros(features))

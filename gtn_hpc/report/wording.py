@@ -50,5 +50,5 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def plural(number: int, one: str, many: str = "") -> str:
-    return f"{count(number)} {one if number == 1 else many or one + 's'}"
+def plural(number: int, one: str) -> str:
+    return f"{count(number)} {one if number == 1 else one + 's'}"

@@ -75,7 +75,6 @@ class Walk:
         self.named = layers_of(_sequential(learner))
         self.saved: list[Any] = []
         self.dots: list[Any] = []
-        self.inputs_dot: list[Tensor | None] = []
         weighted = [i for i, item in enumerate(self.named) if _has_parameters(learner, item)]
         self.first = weighted[0] if weighted else 0
 

@@ -61,14 +61,14 @@ def mpiexec() -> Finding:
     return _judged("mpiexec", told, "mpiexec", "Build mpi4py against this MPI: pip install --no-binary=:all: mpi4py.")
 
 
-def srun_mpi(kind: str = "pmix") -> Finding:
+def srun_mpi() -> Finding:
     """Only inside a Slurm job: does srun start MPI processes that see each other?"""
     if "SLURM_JOB_ID" not in os.environ or shutil.which("srun") is None or "SLURM_STEP_ID" in os.environ:
         return Finding("srun for MPI", "ok", "not tried: this is not the batch shell of a Slurm job")
     if os.environ.get("SLURM_NTASKS", "1") == "1":
         return Finding("srun for MPI", "ok", "not tried: the job has one task")
-    told = _two(["srun", f"--mpi={kind}", "--ntasks=2", "--overlap"])
-    found = _judged("srun for MPI", told, f"srun --mpi={kind}", "Start gtn search with mpiexec (slurm/search.sbatch).")
+    told = _two(["srun", "--mpi=pmix", "--ntasks=2", "--overlap"])
+    found = _judged("srun for MPI", told, "srun --mpi=pmix", "Start gtn search with mpiexec (slurm/search.sbatch).")
     return Finding(found.check, "warn", found.found, found.remedy) if found.status == "fail" else found
 
 

@@ -1,7 +1,7 @@
 """Every figure as a function from a DataFrame to a chart; `report.frames` makes the DataFrames."""
 
 from gtn_hpc.report.figures.comparing import arms, transfer
-from gtn_hpc.report.figures.cost import costs, failures, utilisation
+from gtn_hpc.report.figures.cost import failures, utilisation
 from gtn_hpc.report.figures.equivalence import Swept, equivalence
 from gtn_hpc.report.figures.playing import meta_returns
 from gtn_hpc.report.figures.ranking import correlation, correlations
@@ -18,7 +18,6 @@ __all__ = [
     "comparison",
     "correlation",
     "correlations",
-    "costs",
     "equivalence",
     "failures",
     "learning_curves",

@@ -25,21 +25,6 @@ def utilisation(frame: pd.DataFrame) -> Chart:
     return styled(chart, height=40 + 18 * frame["worker"].nunique())
 
 
-def costs(frame: pd.DataFrame) -> Chart:
-    """Seconds by kind of work. Columns: work, seconds, rows."""
-    chart = (
-        alt.Chart(frame)
-        .mark_bar(height=18)
-        .encode(
-            x=alt.X("seconds:Q", title="seconds of work, all workers together"),
-            y=alt.Y("work:N", title=None, sort=None),
-            color=alt.Color("work:N", scale=colours(WORK), legend=None),
-            tooltip=["work:N", alt.Tooltip("seconds:Q", format=",.1f"), "rows:Q"],
-        )
-    )
-    return styled(chart, height=30 + 30 * len(frame))
-
-
 def failures(frame: pd.DataFrame) -> Chart:
     """How evaluations ended. Columns: work, status, rows."""
     chart = (

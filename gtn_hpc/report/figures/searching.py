@@ -63,21 +63,22 @@ def comparison(frame: pd.DataFrame, cost: str, value: str) -> Chart:
     return styled(band + base.mark_line(strokeWidth=2.5, interpolate="step-after").encode(y=y))
 
 
-def pareto(frame: pd.DataFrame, cost: Cost = "params", y: str = "estimate") -> Chart:
+def pareto(frame: pd.DataFrame, cost: Cost = "params") -> Chart:
     """Accuracy against cost; those that none beats in both are joined.
 
-    Columns: arch, `y`, params, flops, front (bool).
+    Columns: arch, estimate, params, flops, front (bool).
     """
     base = alt.Chart(frame).encode(
         x=alt.X(f"{cost}:Q", title=TITLES[cost], scale=alt.Scale(type="log", nice=False), axis=alt.Axis(format="~s")),
-        y=alt.Y(f"{y}:Q", title="accuracy", axis=PERCENT, scale=SHOWN),
+        y=alt.Y("estimate:Q", title="accuracy", axis=PERCENT, scale=SHOWN),
     )
-    dots = base.mark_circle(size=34, opacity=0.55, color=PALETTE["faint"]).encode(tooltip=architecture_tooltip(y))
+    tooltip = architecture_tooltip("estimate")
+    dots = base.mark_circle(size=34, opacity=0.55, color=PALETTE["faint"]).encode(tooltip=tooltip)
     front = base.transform_filter("datum.front")
     line = front.mark_line(color=PALETTE["best"], interpolate="step-after", strokeWidth=2).encode(
         strokeDash=dashes(frame)
     )
-    winners = front.mark_circle(size=80, opacity=1, color=PALETTE["best"]).encode(tooltip=architecture_tooltip(y))
+    winners = front.mark_circle(size=80, opacity=1, color=PALETTE["best"]).encode(tooltip=tooltip)
     return styled(dots + line + winners)
 
 

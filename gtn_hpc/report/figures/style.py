@@ -31,10 +31,9 @@ def together(chart: alt.HConcatChart | alt.VConcatChart) -> Chart:
     return chart.configure(**{name: value for name, value in _config().items() if name != "autosize"})
 
 
-def styled(chart: alt.Chart | alt.LayerChart, title: str = "", height: int = HEIGHT) -> Chart:
+def styled(chart: alt.Chart | alt.LayerChart, height: int = HEIGHT) -> Chart:
     """The chart in our type and colours, as wide as its place."""
-    named = chart.properties(title=title) if title else chart
-    return named.properties(width="container", height=height).configure(**_config())
+    return chart.properties(width="container", height=height).configure(**_config())
 
 
 def _config() -> dict[str, Any]:

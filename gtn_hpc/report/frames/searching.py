@@ -36,11 +36,11 @@ def progress(scores: pd.DataFrame) -> pd.DataFrame:
     return found[turns & found["best"].notna()].reset_index(drop=True)
 
 
-def front(frame: pd.DataFrame, cost: Literal["params", "flops"], value: str = "estimate") -> pd.Series:
+def front(frame: pd.DataFrame, cost: Literal["params", "flops"]) -> pd.Series:
     """Whether no other architecture is at most as costly and better; of equals the first counts."""
-    order = frame.sort_values([cost, value], ascending=[True, False], kind="stable")
-    ahead = order[value].cummax().shift(fill_value=-np.inf)
-    return (order[value] > ahead).reindex(frame.index)
+    order = frame.sort_values([cost, "estimate"], ascending=[True, False], kind="stable")
+    ahead = order["estimate"].cummax().shift(fill_value=-np.inf)
+    return (order["estimate"] > ahead).reindex(frame.index)
 
 
 def thinned(frame: pd.DataFrame, most: int) -> pd.DataFrame:
