@@ -8,7 +8,7 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from gtn_hpc.stats.estimate import Array, Estimate, finite, notes, nothing
-from gtn_hpc.stats.resampling import Method, Statistic, interval
+from gtn_hpc.stats.resampling import Statistic, interval
 
 FEWEST = 3
 """Points below which a rank correlation says nothing."""
@@ -23,8 +23,6 @@ def spearman(
     *,
     rng: np.random.Generator,
     resamples: int = 10_000,
-    level: float = 0.95,
-    method: Method = "percentile",
     top: float | None = None,
 ) -> Estimate:
     """Spearman's rho with a bootstrap interval over the points; ties share their mean rank.
@@ -34,13 +32,10 @@ def spearman(
     """
     first, second, told = _points(estimate, truth, top)
     if why := undefined(first, second):
-        return nothing(len(first), notes(told, why), level)
+        return nothing(len(first), notes(told, why))
     value = float(scipy.stats.spearmanr(first, second).statistic)
-    low, high, lost = interval(
-        spearman_of_counts(first, second), len(first), value,
-        rng=rng, resamples=resamples, level=level, method=method,
-    )  # fmt: skip
-    return Estimate(value, low, high, len(first), notes(told, _ties(first, second), lost), level)
+    low, high, lost = interval(spearman_of_counts(first, second), len(first), rng=rng, resamples=resamples)
+    return Estimate(value, low, high, len(first), notes(told, _ties(first, second), lost))
 
 
 def kendall(
@@ -49,8 +44,6 @@ def kendall(
     *,
     rng: np.random.Generator,
     resamples: int = 10_000,
-    level: float = 0.95,
-    method: Method = "percentile",
     top: float | None = None,
 ) -> Estimate:
     """Kendall's tau-b with a bootstrap interval; arguments and notes as for `spearman`.
@@ -62,16 +55,14 @@ def kendall(
     """
     first, second, told = _points(estimate, truth, top)
     if why := undefined(first, second):
-        return nothing(len(first), notes(told, why), level)
+        return nothing(len(first), notes(told, why))
     value = float(scipy.stats.kendalltau(first, second).statistic)
-    low, high, lost = _kendall_interval(
-        first, second, value, rng=rng, resamples=resamples, level=level, method=method
-    )  # fmt: skip
-    return Estimate(value, low, high, len(first), notes(told, _ties(first, second), lost), level)
+    low, high, lost = _kendall_interval(first, second, value, rng=rng, resamples=resamples)
+    return Estimate(value, low, high, len(first), notes(told, _ties(first, second), lost))
 
 
 def _kendall_interval(
-    first: Array, second: Array, value: float, *, rng: np.random.Generator, resamples: int, level: float, method: Method
+    first: Array, second: Array, value: float, *, rng: np.random.Generator, resamples: int
 ) -> tuple[float, float, str]:
     n = len(first)
     if n > LARGEST:
@@ -80,34 +71,23 @@ def _kendall_interval(
         if why := undefined(*part):
             return math.nan, math.nan, notes(told, why)
         middle = float(scipy.stats.kendalltau(*part).statistic)
-        low, high, lost = _kendall_interval(*part, middle, rng=rng, resamples=resamples, level=level, method=method)
+        low, high, lost = _kendall_interval(*part, middle, rng=rng, resamples=resamples)
         low, high = (value + (end - middle) * math.sqrt(LARGEST / n) for end in (low, high))
         return max(low, -1.0), min(high, 1.0), notes(told, lost)
-    of_counts = _kendall_of_counts(first, second)
-    return interval(of_counts, n, value, rng=rng, resamples=resamples, level=level, method=method)
+    return interval(_kendall_of_counts(first, second), n, rng=rng, resamples=resamples)
 
 
 def spearman_difference(
-    first: ArrayLike,
-    second: ArrayLike,
-    truth: ArrayLike,
-    *,
-    rng: np.random.Generator,
-    resamples: int = 10_000,
-    level: float = 0.95,
-    method: Method = "percentile",
+    first: ArrayLike, second: ArrayLike, truth: ArrayLike, *, rng: np.random.Generator, resamples: int = 10_000
 ) -> Estimate:
     """How much better `first` ranks the truth than `second`: the difference of their rho, on the same resamples."""
     (ours, theirs, real), told = finite(first, second, truth)
     if why := undefined(ours, real) or undefined(theirs, real):
-        return nothing(len(real), notes(told, why), level)
+        return nothing(len(real), notes(told, why))
     value = float(scipy.stats.spearmanr(ours, real).statistic - scipy.stats.spearmanr(theirs, real).statistic)
     one, other = spearman_of_counts(ours, real), spearman_of_counts(theirs, real)
-    low, high, lost = interval(
-        lambda counts: one(counts) - other(counts), len(real), value,
-        rng=rng, resamples=resamples, level=level, method=method,
-    )  # fmt: skip
-    return Estimate(value, low, high, len(real), notes(told, lost), level)
+    low, high, lost = interval(lambda counts: one(counts) - other(counts), len(real), rng=rng, resamples=resamples)
+    return Estimate(value, low, high, len(real), notes(told, lost))
 
 
 def _points(estimate: ArrayLike, truth: ArrayLike, top: float | None) -> tuple[Array, Array, str]:

@@ -8,6 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
+LEVEL = 0.95
+"""The probability with which an interval covers the truth."""
+
+TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -21,7 +26,7 @@ class Estimate:
     high: float
     n: int
     note: str = ""
-    level: float = 0.95
+    level: float = LEVEL
 
     def __str__(self) -> str:
         if math.isnan(self.value):
@@ -29,8 +34,8 @@ class Estimate:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]" + (f" ({self.note})" if self.note else "")
 
 
-def nothing(n: int, note: str, level: float) -> Estimate:
-    return Estimate(math.nan, math.nan, math.nan, n, note, level)
+def nothing(n: int, note: str) -> Estimate:
+    return Estimate(math.nan, math.nan, math.nan, n, note)
 
 
 def notes(*parts: str) -> str:

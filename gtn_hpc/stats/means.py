@@ -6,7 +6,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from gtn_hpc.stats.estimate import Array, Estimate, finite, notes, nothing
+from gtn_hpc.stats.estimate import LEVEL, Array, Estimate, finite, notes, nothing
 from gtn_hpc.stats.resampling import interval
 
 
@@ -19,8 +19,7 @@ def sd(values: ArrayLike) -> float:
 def mean(
     sample: ArrayLike,
     *,
-    level: float = 0.95,
-    method: Literal["t", "percentile", "bca"] = "t",
+    method: Literal["t", "percentile"] = "t",
     rng: np.random.Generator | None = None,
     resamples: int = 10_000,
 ) -> Estimate:
@@ -32,37 +31,28 @@ def mean(
     if len(values) < 2:
         why = "one point has no interval" if len(values) else "no points"
         value = float(values[0]) if len(values) else np.nan
-        return Estimate(value, np.nan, np.nan, len(values), notes(told, why), level)
+        return Estimate(value, np.nan, np.nan, len(values), notes(told, why))
     average = float(values.mean())
     if np.ptp(values) == 0:
-        return Estimate(average, average, average, len(values), notes(told, "all points are equal"), level)
+        return Estimate(average, average, average, len(values), notes(told, "all points are equal"))
     if method == "t":
-        low, high = _student(values, level)
-        return Estimate(average, low, high, len(values), told, level)
+        low, high = _student(values)
+        return Estimate(average, low, high, len(values), told)
     if rng is None:
         raise ValueError("A bootstrap interval needs a random generator: rng=numpy.random.default_rng(seed).")
     low, high, lost = interval(
-        lambda counts: counts @ values / counts.sum(axis=1), len(values), average,
-        rng=rng, resamples=resamples, level=level, method=method,
-    )  # fmt: skip
-    return Estimate(average, low, high, len(values), notes(told, lost), level)
+        lambda counts: counts @ values / counts.sum(axis=1), len(values), rng=rng, resamples=resamples
+    )
+    return Estimate(average, low, high, len(values), notes(told, lost))
 
 
-def paired_difference(
-    first: ArrayLike,
-    second: ArrayLike,
-    *,
-    level: float = 0.95,
-    method: Literal["t", "percentile", "bca"] = "t",
-    rng: np.random.Generator | None = None,
-    resamples: int = 10_000,
-) -> Estimate:
-    """The mean of `first - second`, point by point (the same learner under both), with the intervals of `mean`."""
+def paired_difference(first: ArrayLike, second: ArrayLike) -> Estimate:
+    """The mean of `first - second`, point by point (the same learner under both), with Student's interval."""
     (ours, theirs), told = finite(first, second)
     if not len(ours):
-        return nothing(0, notes(told, "no points"), level)
-    found = mean(ours - theirs, level=level, method=method, rng=rng, resamples=resamples)
-    return Estimate(found.value, found.low, found.high, found.n, notes(told, found.note), level)
+        return nothing(0, notes(told, "no points"))
+    found = mean(ours - theirs)
+    return Estimate(found.value, found.low, found.high, found.n, notes(told, found.note))
 
 
 def signed_rank(first: ArrayLike, second: ArrayLike) -> float:
@@ -74,6 +64,6 @@ def signed_rank(first: ArrayLike, second: ArrayLike) -> float:
     return float(scipy.stats.wilcoxon(ours, theirs).pvalue) if np.any(ours != theirs) else 1.0
 
 
-def _student(values: Array, level: float) -> tuple[float, float]:
-    low, high = scipy.stats.t.interval(level, len(values) - 1, loc=values.mean(), scale=scipy.stats.sem(values))
+def _student(values: Array) -> tuple[float, float]:
+    low, high = scipy.stats.t.interval(LEVEL, len(values) - 1, loc=values.mean(), scale=scipy.stats.sem(values))
     return float(low), float(high)

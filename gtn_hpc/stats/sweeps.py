@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gtn_hpc.stats.correlation import spearman_of_counts, undefined
-from gtn_hpc.stats.estimate import Array, Estimate, finite, notes, nothing
+from gtn_hpc.stats.estimate import TAILS, Array, Estimate, finite, notes, nothing
 from gtn_hpc.stats.resampling import Statistic, resampled
 
 
@@ -36,7 +36,6 @@ def spearman_sweep(
     *,
     rng: np.random.Generator,
     resamples: int = 10_000,
-    level: float = 0.95,
 ) -> Sweep:
     """By rank correlation with `truth`, over the points that all have; `costs` (positive, rising) are those of the
     `candidates`.
@@ -50,12 +49,12 @@ def spearman_sweep(
     _check(costs, candidates)
     (real, first, *others), told = finite(truth, reference, *candidates)
     if why := undefined(first, real):
-        none = nothing(len(real), notes(told, why), level)
+        none = nothing(len(real), notes(told, why))
         return Sweep(none, (none,) * len(others), none, np.nan, np.nan)
     rows = [first, *others]
     values = np.array([_rho(row, real) for row in rows])
     drawn = resampled(_all(rows, real), len(real), rng, resamples)
-    return _sweep(values, drawn, costs, len(real), told, level)
+    return _sweep(values, drawn, costs, len(real), told)
 
 
 def mean_sweep(
@@ -65,7 +64,6 @@ def mean_sweep(
     *,
     rng: np.random.Generator,
     resamples: int = 10_000,
-    level: float = 0.95,
 ) -> Sweep:
     """By the mean, of samples that belong together point by point; arguments and cost as for `spearman_sweep`.
 
@@ -76,10 +74,10 @@ def mean_sweep(
     samples, told = finite(reference, *candidates)
     rows, n = np.array(samples), len(samples[0])
     if not n:
-        none = nothing(0, notes(told, "no points"), level)
+        none = nothing(0, notes(told, "no points"))
         return Sweep(none, (none,) * len(candidates), none, np.nan, np.nan)
     drawn = resampled(lambda counts: counts @ rows.T / n, n, rng, resamples)
-    return _sweep(rows.mean(axis=1), drawn, costs, n, told, level)
+    return _sweep(rows.mean(axis=1), drawn, costs, n, told)
 
 
 def _check(costs: Sequence[float], candidates: Sequence[ArrayLike]) -> None:
@@ -87,16 +85,16 @@ def _check(costs: Sequence[float], candidates: Sequence[ArrayLike]) -> None:
         raise ValueError(f"{len(candidates)} candidates need as many costs that rise, not {list(costs)}.")
 
 
-def _sweep(values: Array, drawn: Array, costs: Sequence[float], n: int, told: str, level: float) -> Sweep:
+def _sweep(values: Array, drawn: Array, costs: Sequence[float], n: int, told: str) -> Sweep:
     """From values [1 + costs], the reference's first, and those of resamples [resamples, 1 + costs]."""
-    estimates = [_estimate(v, column, n, told, level) for v, column in zip(values, drawn.T, strict=True)]
+    estimates = [_estimate(v, column, n, told) for v, column in zip(values, drawn.T, strict=True)]
     met = _crossing(drawn, np.asarray(costs, dtype=np.float64))
-    low, high = np.quantile(met, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    low, high = np.quantile(met, TAILS, method="inverted_cdf")
     value = float(_crossing(values[None], np.asarray(costs, dtype=np.float64))[0])
     return Sweep(
         estimates[0],
         tuple(estimates[1:]),
-        Estimate(value, float(low), float(high), n, told, level),
+        Estimate(value, float(low), float(high), n, told),
         at_once=float(np.mean(met <= costs[0])),
         never=float(np.mean(np.isinf(met))),
     )
@@ -112,11 +110,11 @@ def _all(rows: Sequence[Array], truth: Array) -> Statistic:
     return lambda counts: np.stack([statistic(counts) for statistic in statistics], axis=1)
 
 
-def _estimate(value: float, drawn: Array, n: int, told: str, level: float) -> Estimate:
+def _estimate(value: float, drawn: Array, n: int, told: str) -> Estimate:
     if not np.isfinite(value):
-        return nothing(n, notes(told, "the same for all points: it ranks nothing"), level)
-    low, high = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(value, float(low), float(high), n, told, level)
+        return nothing(n, notes(told, "the same for all points: it ranks nothing"))
+    low, high = np.nanquantile(drawn, TAILS)
+    return Estimate(value, float(low), float(high), n, told)
 
 
 def _crossing(values: Array, costs: Array) -> Array:
