@@ -76,17 +76,14 @@ class Conv2d(Weighted):
         padding: int | tuple[int, int] | None = None,
         bias: bool = True,
         weight_norm: bool = True,
-        groups: int = 1,
     ) -> None:
         kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
-        super().__init__((outputs, inputs // groups, *kernel), bias=bias, weight_norm=weight_norm)
+        super().__init__((outputs, inputs, *kernel), bias=bias, weight_norm=weight_norm)
         self.stride = stride
         self.padding = (kernel[0] // 2, kernel[1] // 2) if padding is None else padding
-        self.groups = groups
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.effective_weight()
-        return F.conv2d(x, weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
+        return F.conv2d(x, self.effective_weight(), self.bias, stride=self.stride, padding=self.padding)
 
 
 class LeakyReLU(nn.Module):

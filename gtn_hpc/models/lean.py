@@ -105,7 +105,7 @@ def _convolve(conv: Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> T
     stride = conv.stride if isinstance(conv.stride, tuple) else (conv.stride, conv.stride)
     if weight.shape[2:] == (1, 1) and stride != (1, 1):
         x, stride = _channels_last(x[:, :, :: stride[0], :: stride[1]]), (1, 1)
-    return _channels_last(F.conv2d(x, weight, bias, stride=stride, padding=conv.padding, groups=conv.groups))
+    return _channels_last(F.conv2d(x, weight, bias, stride=stride, padding=conv.padding))
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -228,17 +228,6 @@ def read(path: Path | str, group: str, columns: Iterable[str] | None = None, row
         return file.read(group, columns, rows)
 
 
-def attributes(path: Path | str) -> dict[str, Any]:
-    """The file's attributes: text, numbers, or lists of them; `config` and `environment` (JSON) among them."""
-    with open_file(path) as file:
-        return dict(file.attributes)
-
-
-def groups(path: Path | str) -> list[str]:
-    with open_file(path) as file:
-        return file.groups
-
-
 def read_arrays(path: Path | str, names: Iterable[str]) -> dict[str, Array]:
     """Those of the named datasets at the root of anybody's HDF5 file that are there."""
     with open_file(path) as file:

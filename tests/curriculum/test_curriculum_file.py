@@ -96,7 +96,8 @@ def test_the_digest_changes_with_the_order():
 def test_a_shuffled_cycle_is_told_and_in_the_digest(path, order, cycle):
     file.write(path, frozen(order, cycle), DESCRIPTION, config="")
     found = file.read(path)
-    assert storage.attributes(path)["cycle"] == found.frozen.cycle == cycle
+    with storage.open_file(path) as opened:
+        assert opened.attributes["cycle"] == found.frozen.cycle == cycle
     assert found.digest == frozen(order, cycle).digest() != frozen(order).digest()
     assert frozen("batches", 2).digest() != frozen("batches", 1).digest()
 
@@ -108,7 +109,8 @@ def test_a_cycle_that_changes_nothing_is_neither_told_nor_in_the_digest(path, or
     for values in (frozen().x, frozen().y, *frozen().schedule.table()):
         found.update(values.numpy().tobytes())
     assert file.read(path).digest == found.hexdigest()
-    assert "cycle" not in storage.attributes(path)
+    with storage.open_file(path) as opened:
+        assert "cycle" not in opened.attributes
 
 
 def columns(**changes):

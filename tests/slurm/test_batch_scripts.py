@@ -4,7 +4,7 @@ import json
 
 from slurm_jobs import ENDED, LONG, ROOT, TINY, TWO_NODES, alone, begun, digest, jobs_of, said, state_of
 
-from gtn_hpc.storage import attributes
+from gtn_hpc.storage import open_file
 
 
 def test_a_job_that_slurm_warns_goes_on_after_a_requeue_to_the_same_digest(slurm, tmp_path, hold_at):
@@ -46,7 +46,8 @@ def test_the_pipeline_over_two_nodes_has_the_digest_of_one_process_and_leaves_a_
 
 def made_by(path, job):
     """What an HDF5 file says of the Slurm job that wrote it."""
-    environment = json.loads(attributes(path)["environment"])
+    with open_file(path) as file:
+        environment = file.environment
     assert environment["slurm"]["SLURM_JOB_ID"] == job
     assert "#SBATCH --requeue" in environment["sbatch"]
     return environment["slurm"]

@@ -58,7 +58,8 @@ def test_arrays_of_many_dimensions_at_the_root_open_in_xarray(tmp_path):
     storage.write(path, {"/": columns}, {"families": ["a", "b"], "mean": [0.1, 0.2], "n": 3}, schema=SCHEMA)
     np.testing.assert_array_equal(storage.read(path, "/")["x"], x)
     assert set(storage.read(path, "/")) == set(columns)
-    attributes = storage.attributes(path)
+    with storage.open_file(path) as file:
+        attributes = dict(file.attributes)
     assert (attributes["families"], attributes["mean"], attributes["n"]) == (["a", "b"], [0.1, 0.2], 3)
     with xarray.open_dataset(path, engine="h5netcdf") as opened:
         assert dict(opened.sizes) == {"step": 3, "image": 4, "channel": 1, "height": 8, "width": 8, "class": 10}
@@ -187,8 +188,8 @@ def test_foreign_files_are_read_without_seal(tmp_path):
         file.attrs["note"] = np.bytes_("hi")
     arrays = storage.read_arrays(path, ["images", "labels", "classes", "test_images"])
     assert set(arrays) == {"images", "labels", "classes"} and arrays["classes"].tolist() == ["cat", "dog"]
-    assert storage.attributes(path) == {"note": "hi"} and storage.groups(path) == ["g"]
     with storage.open_file(path) as file:
+        assert file.attributes == {"note": "hi"} and file.groups == ["g"]
         assert file.schema == Schema("", 0) and file.config == "" and file.environment == {}
         assert file.read("/", ["classes"], raw_strings=True)["classes"].tolist() == [b"cat", b"dog"]
 
@@ -201,6 +202,6 @@ def test_missing_foreign_and_unreadable_paths(tmp_path):
         storage.read(tmp_path / "a.h5", "g")
     (tmp_path / "a.h5").write_bytes(b"")
     with pytest.raises(StorageError, match="not an HDF5 file"):
-        storage.attributes(tmp_path / "a.h5")
+        storage.open_file(tmp_path / "a.h5")
     with pytest.raises(StorageError, match="Is a directory"):
-        storage.groups(tmp_path)
+        storage.open_file(tmp_path)

@@ -32,23 +32,18 @@ class Chosen(NamedTuple):
 class Kernels(WeightedKit):
     stride: tuple[int, int]
     padding: tuple[int, int]
-    groups: int
 
     def product(self, x: Tensor, w: Tensor) -> Tensor:
         w = w.contiguous(memory_format=torch.channels_last)
-        return F.conv2d(x, w, None, self.stride, self.padding, 1, self.groups)
+        return F.conv2d(x, w, None, self.stride, self.padding)
 
     def product2(self, x: Tensor, w: Tensor, x2: Tensor, w2: Tensor) -> Tensor:
-        if self.groups > 1:
-            return self.product(x, w) + self.product(x2, w2)
         return self.product(torch.cat([x, x2], 1), torch.cat([w, w2], 1))
 
     def down(self, dy: Tensor, saved: Operands, w: Tensor) -> Tensor:
         return self._backward(dy, saved.x, w, [True, False, False])[0]
 
     def down2(self, dy: Tensor, saved: Operands, w: Tensor, dy2: Tensor, w2: Tensor) -> Tensor:
-        if self.groups > 1:
-            return self.down(dy, saved, w) + self.down(dy2, saved, w2)
         return self.down(torch.cat([dy, dy2], 1), saved, torch.cat([w, w2]))
 
     def outer(self, dy: Tensor, x: Tensor, w: Tensor) -> Tensor:
@@ -59,7 +54,7 @@ class Kernels(WeightedKit):
 
     def _backward(self, dy: Tensor, x: Tensor, w: Tensor, mask: list[bool]) -> tuple[Tensor, Tensor, Tensor]:
         stride, padding = list(self.stride), list(self.padding)
-        return aten.convolution_backward(dy, x, w, None, stride, padding, [1, 1], False, [0, 0], self.groups, mask)
+        return aten.convolution_backward(dy, x, w, None, stride, padding, [1, 1], False, [0, 0], 1, mask)
 
 
 @dataclass(frozen=True)
@@ -153,8 +148,8 @@ class Small(MatrixProduct):
 class Convolution(KitLayer):
     """Takes the way that the size of the input recommends; on a GPU the library's."""
 
-    def __init__(self, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], groups: int) -> None:
-        self.kernels = Kernels(stride, padding, groups)
+    def __init__(self, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]) -> None:
+        self.kernels = Kernels(stride, padding)
         self.few, self.small = FewChannels(kernel, stride, padding), Small(kernel, stride, padding)
 
     def forward(self, p: Tensors, x: Tensor) -> tuple[Tensor, Any]:
@@ -172,7 +167,7 @@ class Convolution(KitLayer):
         return saved.way.pull(p, u, saved.saved, dots, dy, dy_dot, needs)
 
     def _way(self, x: Tensor, outputs: int) -> WeightedKit:
-        if x.is_cuda or self.kernels.groups > 1:
+        if x.is_cuda:
             return self.kernels
         (high, wide), channels = self.few.kernel, x.shape[1]
         windows = x.numel() // channels * max(channels, outputs) * high * wide

@@ -51,7 +51,7 @@ def _layer(child: nn.Module, scoring: bool) -> KitLayer:
     match child:
         case Conv2d():
             kernel = (child.weight.shape[2], child.weight.shape[3])
-            return Convolution(kernel, _pair(child.stride), _pair(child.padding), child.groups)
+            return Convolution(kernel, _pair(child.stride), _pair(child.padding))
         case BatchNorm():
             if scoring:
                 return ScoredNorm(child.eps, child.mean_only)
