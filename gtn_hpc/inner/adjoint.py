@@ -77,10 +77,8 @@ class Adjoint(ABC):
         """The meta-loss of `state` and its gradient."""
 
 
-def accumulate(first: FlatState | None, second: FlatState) -> FlatState:
+def accumulate(first: FlatState, second: FlatState) -> FlatState:
     """The sum of two cotangents."""
-    if first is None:
-        return second
     return FlatState(
         first.theta + second.theta, _sum(first.buffers, second.buffers), _sum(first.optimiser, second.optimiser)
     )

@@ -19,7 +19,7 @@ from gtn_hpc.inner.flat import FlatLearner, FlatState
 from gtn_hpc.inner.keeping import NOTHING, Keep, StepBytes, bytes_kept, within
 from gtn_hpc.inner.optimisers import Tensors
 from gtn_hpc.inner.showing import Showing, group_size, show
-from gtn_hpc.inner.states import States, make_states
+from gtn_hpc.inner.states import make_states
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +49,7 @@ class Trajectory(Engine):
             state = run.forward()
         with run.memory("the reverse loop"):
             cotangent = run.reverse(state)
-        reached = cotangent is not None and run.first == 0
-        initial = cotangent.theta if cotangent is not None and reached else torch.zeros_like(state.theta)
+        initial = cotangent.theta if run.first == 0 else torch.zeros_like(cotangent.theta)
         named = run.learner.params(initial) if wrt_initial else {}
         return MetaGradient(run.losses, run.showing.gradient, named, kept=str(run.keep))
 
@@ -65,9 +64,7 @@ class Trajectory(Engine):
         generator = self._generator_bytes(task.episode, teacher)
         keep = self._keep(task, learner, initial, generator, window)
         showing = Showing(task.episode, teacher, end, group_size(task.episode, generator), passed=task.passed)
-        run = _Run(self.adjoint, learner, initial, showing, real, end - window, end, keep)
-        run.states = make_states(self.offload, window, run.advance_again)
-        return run
+        return _Run(self.adjoint, learner, initial, showing, real, end - window, end, keep, self.offload)
 
     def _generator_bytes(self, episode: Episode, teacher: Tensors) -> int:
         """Of the graph of a step that is shown; measured once for a teacher's shapes."""
@@ -105,11 +102,12 @@ class _Run:
     first: int
     end: int
     keep: Keep
+    offload: str
     losses: dict[int, float] = field(default_factory=dict)
     at: int = 0
 
     def __post_init__(self) -> None:
-        self.states: States
+        self.states = make_states(self.offload, self.end - self.first, self.advance_again)
         self.tapes: dict[int, object] = {}
         self.tapes_from = max(self.first, self.end - self.keep.tapes) if self.adjoint.records else self.end
         self.showing.keep_from = max(self.first, self.end - self.keep.generator)
@@ -129,23 +127,23 @@ class _Run:
                 self.tapes[t] = tape
         return state
 
-    def reverse(self, after: FlatState) -> FlatState | None:
+    def reverse(self, after: FlatState) -> FlatState:
         """The cotangent of the state before the first differentiated step; sums up the teacher's gradient."""
-        cotangent = None
+        cotangent = self._judge(self.end, after)
         for t in reversed(range(self.first, self.end)):
             self.at = t
-            if t + 1 in self.real:
-                loss, judged = self.adjoint.judge(self.learner, after, self.real[t + 1])
-                self.losses[t + 1] = float(loss)
-                cotangent = accumulate(cotangent, judged)
-            before = self.states.take(t)
-            if cotangent is not None:
-                step = self.showing.backward(t)
-                tape = self.tapes.pop(t, None)
-                pulled = self.adjoint.pull_back(self.learner, before, after, step, cotangent, tape)
-                self.showing.teach(step, pulled.inputs, last=t == self.first)
-                cotangent = pulled.state
-            after = before
+            if t + 1 in self.real and t + 1 < self.end:
+                cotangent = accumulate(cotangent, self._judge(t + 1, after))
+            before, step = self.states.take(t), self.showing.backward(t)
+            pulled = self.adjoint.pull_back(self.learner, before, after, step, cotangent, self.tapes.pop(t, None))
+            self.showing.teach(step, pulled.inputs, last=t == self.first)
+            cotangent, after = pulled.state, before
+        return cotangent
+
+    def _judge(self, steps: int, state: FlatState) -> FlatState:
+        """The cotangent of `state`, after that many steps; writes down the loss."""
+        loss, cotangent = self.adjoint.judge(self.learner, state, self.real[steps])
+        self.losses[steps] = float(loss)
         return cotangent
 
     def advance_again(self, t: int, state: FlatState) -> FlatState:
