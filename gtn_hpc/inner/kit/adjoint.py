@@ -109,15 +109,10 @@ class Walk:
         found: Tensors = {}
         value: Tensor | None = dz
         dot: Tensor | None = dz_dot
-        for i in reversed(range(len(self.named))):
+        for i in reversed(range(self.first, len(self.named))):
             item, kept = self.named[i], self.saved[i]
-            if dot is None:
-                break
+            assert value is not None and dot is not None
             needs = Needs(value=i > self.first, dot=i > self.first or self.step.batch.x.requires_grad)
-            if i < self.first:
-                dot = item.layer.backward({}, kept, dot, needs_x=True).x
-                continue
-            assert value is not None
             (value, dot), params = item.layer.pull(
                 _local(p, item), _local(u, item), kept, self.dots[i], value, dot, needs
             )
@@ -125,6 +120,8 @@ class Walk:
             local = _local(given, item)
             if local and dot is not None:
                 dot = item.layer.pull_buffers(kept, dot, local)
+        for item, kept in zip(reversed(self.named[: self.first]), reversed(self.saved[: self.first]), strict=True):
+            dot = None if dot is None else item.layer.backward({}, kept, dot, needs_x=True).x
         return dot, found
 
 
