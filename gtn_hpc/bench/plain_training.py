@@ -8,6 +8,7 @@ from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.networks import build_network
 from gtn_hpc.models.norm import BatchNorm
+from gtn_hpc.models.precision import autocast
 from gtn_hpc.training.evaluator import Evaluator
 from gtn_hpc.training.request import Request
 from gtn_hpc.training.run import Measurement
@@ -45,7 +46,7 @@ def train_plainly(evaluator: Evaluator, request: Request, memory_format: torch.m
         optimiser.param_groups[0].update(lr=lr[t], momentum=momentum[t])
         x = room.taught.x[t].contiguous(memory_format=memory_format)
         optimiser.zero_grad()
-        with _arithmetic(evaluator):
+        with autocast(evaluator.room.device, evaluator.room.autocast):
             loss = F.cross_entropy(module(x), room.taught.y[t])
         loss.backward()
         optimiser.step()
@@ -56,17 +57,12 @@ def train_plainly(evaluator: Evaluator, request: Request, memory_format: torch.m
 def _judge(module: nn.Module, evaluator: Evaluator, memory_format: torch.memory_format) -> Measurement:
     images, correct, loss = evaluator.room.splits.validation, 0.0, 0.0
     for x, y in images.epoch(CHUNK):
-        with _arithmetic(evaluator):
+        with autocast(evaluator.room.device, evaluator.room.autocast):
             logits = module(x.contiguous(memory_format=memory_format))
         logits = logits if evaluator.room.autocast is None else logits.float()
         correct += float((logits.argmax(dim=1) == y).sum())
         loss += float(F.cross_entropy(logits, y, reduction="sum"))
     return Measurement(correct / len(images), loss / len(images))
-
-
-def _arithmetic(evaluator: Evaluator) -> torch.autocast:
-    room = evaluator.room
-    return torch.autocast(room.device.type, dtype=room.autocast, enabled=room.autocast is not None)
 
 
 def _use_torch_norm(module: nn.Module) -> None:

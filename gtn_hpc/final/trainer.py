@@ -19,6 +19,7 @@ from gtn_hpc.data import ImageSet
 from gtn_hpc.inner.optimisers import SGD
 from gtn_hpc.inner.step import Learner, LearnerState
 from gtn_hpc.models.networks import Network, Outputs
+from gtn_hpc.models.precision import autocast
 from gtn_hpc.training.run import Measurement, measure
 
 
@@ -106,7 +107,7 @@ class Trainer:
     def _step(self, training: Training, batch: Batch) -> None:
         training.network.train()
         training.optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(batch.x.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+        with autocast(batch.x.device, self.autocast):
             loss = self._loss(training.network(batch.x), batch.y)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(training.network.parameters(), self.recipe.clip)

@@ -5,6 +5,7 @@ cotangent of s_{t+1} into those of everything Phi_t depends on (derived in docs/
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,7 +32,14 @@ class Step:
 
     def detached(self, *, leaves: bool = True) -> "Step":
         """The same values without a graph; `leaves` require grad where the originals do."""
-        x, y, lr, momentum = (v.detach().requires_grad_(leaves and v.requires_grad) for v in self.inputs())
+        return self.with_values(self.inputs(), leaves=leaves)
+
+    def with_values(self, values: Sequence[Tensor], *, leaves: bool = True) -> "Step":
+        """The same step with other `values` of its inputs, without their graph; `leaves` as for `detached`."""
+        x, y, lr, momentum = (
+            v.detach().requires_grad_(leaves and old.requires_grad)
+            for v, old in zip(values, self.inputs(), strict=True)
+        )
         return Step(self.t, Batch(x, y), Hyper(lr, momentum))
 
 
@@ -82,6 +90,11 @@ def accumulate(first: FlatState, second: FlatState) -> FlatState:
     return FlatState(
         first.theta + second.theta, _sum(first.buffers, second.buffers), _sum(first.optimiser, second.optimiser)
     )
+
+
+def present(tensors: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+    """Those that are there, as a cotangent holds them."""
+    return {k: v for k, v in tensors.items() if v is not None}
 
 
 def _sum(first: dict[str, Tensor], second: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -6,14 +6,13 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gtn_hpc.core.errors import UsageError
 from gtn_hpc.core.records import Batch, Hyper
 from gtn_hpc.inner.fingerprint import fingerprint
 from gtn_hpc.inner.optimisers import Tensors
 from gtn_hpc.inner.pullback import pullback
-from gtn_hpc.inner.step import Learner, LearnerState, evaluate, training_loss
+from gtn_hpc.inner.step import Learner, LearnerState, real_loss, training_loss
 
 THETA = "theta"
 
@@ -119,8 +118,7 @@ class FlatLearner:
         return PulledUpdate(of["gradient"], FlatState(of["theta"], {}, {k: of[k] for k in state.optimiser}), rates)
 
     def real_loss(self, theta: Tensor, buffers: Tensors, batch: Batch) -> Tensor:
-        logits = evaluate(self.learner, LearnerState(self.params(theta), buffers, {}), batch.x)
-        return F.cross_entropy(logits, batch.y)
+        return real_loss(self.learner, LearnerState(self.params(theta), buffers, {}), batch)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from gtn_hpc.core.records import Hyper
 from gtn_hpc.inner.engine import Engine, MetaGradient, Task
 from gtn_hpc.inner.optimisers import SGD, Adam, InnerOptimiser, RMSProp, Tensors, safe_sqrt
 from gtn_hpc.inner.step import Learner, arithmetic, randomness_of_step
+from gtn_hpc.inner.unrolled import differentiate
 
 
 class TorchOrderAdam(torch.optim.Adam):
@@ -60,13 +61,7 @@ class Higher(Engine):
             _step(learner, patched, optimiser, task, t)
             if t + 1 in task.real:
                 losses[t + 1] = _real_loss(learner, patched, task.real[t + 1].x, task.real[t + 1].y)
-        wanted = [*teacher.values(), *(start.values() if wrt_initial else ())]
-        found = torch.autograd.grad(torch.stack(list(losses.values())).sum(), wanted, materialize_grads=True)
-        return MetaGradient(
-            losses={k: float(v.detach()) for k, v in losses.items()},
-            gradient=dict(zip(teacher, found, strict=False)),
-            initial=dict(zip(start, found[len(teacher) :], strict=True)) if wrt_initial else {},
-        )
+        return differentiate(losses, teacher, start if wrt_initial else {})
 
 
 def _step(learner: Learner, patched: nn.Module, optimiser: DifferentiableOptimizer, task: Task, t: int) -> None:

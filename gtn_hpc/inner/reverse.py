@@ -1,13 +1,12 @@
 """The adjoint that autograd makes: reverse mode over the graph of one step's gradient. For any nn.Module."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gtn_hpc.core.records import Batch
-from gtn_hpc.inner.adjoint import Adjoint, Judged, Pulled, Step, Stepped
+from gtn_hpc.inner.adjoint import Adjoint, Judged, Pulled, Step, Stepped, present
 from gtn_hpc.inner.flat import FlatLearner, FlatState
 from gtn_hpc.inner.pullback import pullback
 
@@ -46,10 +45,10 @@ class Reverse(Adjoint):
         with torch.enable_grad():
             leaves = _leaves(state)
             loss = learner.real_loss(leaves.theta, leaves.buffers, real)
-        names = list(leaves.buffers)
         inputs = [leaves.theta, *leaves.buffers.values()]
         theta, *buffers = torch.autograd.grad(loss, inputs, allow_unused=True)
-        return Judged(loss.detach(), FlatState(_or_zeros(theta, state.theta), _present(names, buffers)))
+        named = present(dict(zip(leaves.buffers, buffers, strict=True)))
+        return Judged(loss.detach(), FlatState(_or_zeros(theta, state.theta), named))
 
 
 def take_step(learner: FlatLearner, state: FlatState, step: Step, *, create_graph: bool) -> FlatState:
@@ -84,15 +83,11 @@ def _vector_jacobian(before: FlatState, step: Step, after: FlatState, cotangent:
     found = dict(zip(map(id, inputs), pullback(outputs, inputs, weights), strict=True))
 
     def of(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        return _present(list(tensors), [found.get(id(v)) for v in tensors.values()])
+        return present({k: found.get(id(v)) for k, v in tensors.items()})
 
     theta = _or_zeros(found[id(before.theta)], before.theta)
     state = FlatState(theta, of(before.buffers), of(before.optimiser))
     return Pulled(state, tuple(found.get(id(v)) for v in step.inputs()))
-
-
-def _present(names: Sequence[str], values: Sequence[Tensor | None]) -> dict[str, Tensor]:
-    return {k: v for k, v in zip(names, values, strict=True) if v is not None}
 
 
 def _or_zeros(value: Tensor | None, like: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from gtn_hpc.core.records import Batch, Hyper
 from gtn_hpc.core.streams import derive
 from gtn_hpc.inner.optimisers import InnerOptimiser, Tensors
+from gtn_hpc.models.precision import autocast
 
 
 @dataclass(frozen=True)
@@ -104,4 +105,5 @@ def randomness_of_step(learner: Learner, t: int) -> Iterator[None]:
 
 
 def arithmetic(learner: Learner, x: Tensor) -> torch.autocast:
-    return torch.autocast(x.device.type, dtype=learner.autocast, enabled=learner.autocast is not None)
+    """What a forward pass of the learner on `x` runs under: its `autocast`."""
+    return autocast(x.device, learner.autocast)

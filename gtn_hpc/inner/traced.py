@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gtn_hpc.core.records import Batch, Hyper
-from gtn_hpc.inner.adjoint import Adjoint, Judged, Pulled, Step, Stepped
+from gtn_hpc.core.records import Batch
+from gtn_hpc.inner.adjoint import Adjoint, Judged, Pulled, Step, Stepped, present
 from gtn_hpc.inner.flat import FlatLearner, FlatState
 from gtn_hpc.inner.graphed import Graphed
 from gtn_hpc.inner.record import NotTraceable, Program, record
@@ -40,7 +40,7 @@ class Traced(Adjoint):
 
         def function(*values: Tensor) -> Sequence[Tensor | None]:
             given = form.read(values)
-            return self.adjoint.advance(learner, given, _step(step, values[form.size :])).state.tensors()
+            return self.adjoint.advance(learner, given, step.with_values(values[form.size :])).state.tensors()
 
         return Stepped(form.read(self._run("advance", learner, form, step.t, step.inputs(), state.tensors(), function)))
 
@@ -51,7 +51,7 @@ class Traced(Adjoint):
 
         def function(*values: Tensor) -> Sequence[Tensor | None]:
             start, end, given = form.read(values), form.read(values[form.size :]), weight.read(values[2 * form.size :])
-            moment = _step(step, values[2 * form.size + weight.size :])
+            moment = step.with_values(values[2 * form.size + weight.size :])
             pulled = self.adjoint.pull_back(learner, start, end, moment, given, tape)
             return [*form.complete(pulled.state), *pulled.inputs]
 
@@ -145,16 +145,4 @@ class Form:
 
     def sparse(self, values: Sequence[Tensor | None]) -> FlatState:
         state = self.read(values)
-        return FlatState(state.theta, _present(state.buffers), _present(state.optimiser))
-
-
-def _step(step: Step, values: Sequence[Tensor]) -> Step:
-    """`step` with other values that ask for the same cotangents."""
-    x, y, lr, momentum = (
-        v.detach().requires_grad_(old.requires_grad) for v, old in zip(values, step.inputs(), strict=True)
-    )
-    return Step(step.t, Batch(x, y), Hyper(lr, momentum))
-
-
-def _present(values: dict[str, Any]) -> dict[str, Tensor]:
-    return {k: v for k, v in values.items() if v is not None}
+        return FlatState(state.theta, present(state.buffers), present(state.optimiser))

@@ -1,6 +1,9 @@
 """The textbook engine: keep the graph of every step, then one backward pass through all of them."""
 
+from collections.abc import Mapping
+
 import torch
+from torch import Tensor
 
 from gtn_hpc.inner.engine import Engine, MetaGradient, Task
 from gtn_hpc.inner.optimisers import Tensors
@@ -18,11 +21,15 @@ class Unrolled(Engine):
             state = inner_step(task.learner, state, task.episode.batch(t), task.episode.hyper(t), t, create_graph=True)
             if t + 1 in task.real:
                 losses[t + 1] = real_loss(task.learner, state, task.real[t + 1])
-        wanted = teacher | (start if wrt_initial else {})
-        total = torch.stack(list(losses.values())).sum()
-        found = torch.autograd.grad(total, list(wanted.values()), materialize_grads=True)
-        return MetaGradient(
-            losses={k: float(v.detach()) for k, v in losses.items()},
-            gradient=dict(zip(teacher, found, strict=False)),
-            initial=dict(zip(start, found[len(teacher) :], strict=True)) if wrt_initial else {},
-        )
+        return differentiate(losses, teacher, start if wrt_initial else {})
+
+
+def differentiate(losses: Mapping[int, Tensor], teacher: Tensors, initial: Tensors) -> MetaGradient:
+    """Of the sum of `losses` (by steps done), through the graph that made them."""
+    wanted = [*teacher.values(), *initial.values()]
+    found = torch.autograd.grad(torch.stack(list(losses.values())).sum(), wanted, materialize_grads=True)
+    return MetaGradient(
+        losses={k: float(v.detach()) for k, v in losses.items()},
+        gradient=dict(zip(teacher, found, strict=False)),
+        initial=dict(zip(initial, found[len(teacher) :], strict=True)),
+    )

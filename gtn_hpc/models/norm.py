@@ -48,9 +48,9 @@ class BatchNorm(nn.Module):
 
     def _with_statistics(self, x: Tensor) -> Tensor:
         if self.weight is None:
-            return x - _per_channel(self.mean - self.bias, x)
+            return x - column(self.mean - self.bias, x)
         scale, shift = self.scale_and_shift()
-        return x * _per_channel(scale, x) + _per_channel(shift, x)
+        return x * column(scale, x) + column(shift, x)
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
         """What evaluation does to each channel: multiplies by the one [C] and adds the other [C]."""
@@ -68,18 +68,18 @@ class BatchNorm(nn.Module):
         """In plain arithmetic: fused batch norm gives no graph to its statistics and is slow to differentiate twice."""
         axes = [0, *range(2, x.dim())]
         self.mean = x.mean(axes)
-        centred = x - _per_channel(self.mean, x)
+        centred = x - column(self.mean, x)
         if self.weight is None:
-            return centred + _per_channel(self.bias, x)
+            return centred + column(self.bias, x)
         self.var = centred.square().mean(axes)
         scale = self.weight * torch.rsqrt(self.var + self.eps)
-        return torch.addcmul(_per_channel(self.bias, x), centred, _per_channel(scale, x))
+        return torch.addcmul(column(self.bias, x), centred, column(scale, x))
 
     def _running(self, x: Tensor, momentum: float) -> Tensor:
         if self.weight is None:
             mean = x.mean([0, *range(2, x.dim())])
             self.mean = torch.lerp(self.mean, mean.detach(), momentum)
-            return x - _per_channel(mean - self.bias, x)
+            return x - column(mean - self.bias, x)
         y, mean, inverse = torch.native_batch_norm(x, self.weight, self.bias, None, None, True, momentum, self.eps)
         self.mean = torch.lerp(self.mean, mean.detach(), momentum)
         self.var = torch.lerp(self.var, inverse.detach() ** -2 - self.eps, momentum)
@@ -93,5 +93,6 @@ def use_running_statistics(module: nn.Module, momentum: float | None) -> None:
             layer.momentum = momentum
 
 
-def _per_channel(values: Tensor, x: Tensor) -> Tensor:
+def column(values: Tensor, x: Tensor) -> Tensor:
+    """[C] made to broadcast over x."""
     return values.reshape(1, -1, *[1] * (x.dim() - 2))

@@ -31,3 +31,8 @@ def use_precision(name: str) -> Precision:
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = found.tf32
     return found
+
+
+def autocast(device: torch.device, dtype: torch.dtype | None) -> torch.autocast:
+    """Within, products on `device` are made in `dtype`; in the type of their factors where it is None."""
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)

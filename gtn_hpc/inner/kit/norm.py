@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gtn_hpc.inner.kit.layer import Back, KitLayer, Needs, Pair, Pull
 from gtn_hpc.inner.optimisers import Tensors
+from gtn_hpc.models.norm import column
 
 aten = torch.ops.aten
 
@@ -164,11 +165,6 @@ def axes(x: Tensor) -> list[int]:
 def count(x: Tensor) -> int:
     """Values a channel."""
     return x.numel() // x.shape[1]
-
-
-def column(values: Tensor, x: Tensor) -> Tensor:
-    """[C] made to broadcast over x."""
-    return values.reshape(1, -1, *[1] * (x.dim() - 2))
 
 
 def _centred(values: Tensor, total: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from gtn_hpc.inner.kit.layer import Back, KitLayer, Needs, Pair, Pull
 from gtn_hpc.inner.kit.weight_norm import Weight, backward, pull, weight_of, with_tangent
 from gtn_hpc.inner.optimisers import Tensors
+from gtn_hpc.models.norm import column
 
 
 class Operands(NamedTuple):
@@ -61,7 +62,7 @@ class WeightedKit(KitLayer):
     def forward(self, p: Tensors, x: Tensor) -> tuple[Tensor, Any]:
         saved = Operands(self.operand(x), weight_of(p), x.shape)
         y = self.product(saved.x, saved.weight.w)
-        return (y + _column(p["bias"], y) if "bias" in p else y), saved
+        return (y + column(p["bias"], y) if "bias" in p else y), saved
 
     def backward(self, p: Tensors, saved: Operands, dy: Tensor, *, needs_x: bool) -> Back:
         weight = saved.weight
@@ -76,7 +77,7 @@ class WeightedKit(KitLayer):
         else:
             x_dot = self.operand(x_dot)
             y_dot = self.product2(x_dot, weight.w, saved.x, weight.w_dot)
-        return (y_dot + _column(u["bias"], y_dot) if "bias" in p else y_dot), WeightedDots(x_dot, weight)
+        return (y_dot + column(u["bias"], y_dot) if "bias" in p else y_dot), WeightedDots(x_dot, weight)
 
     def pull(
         self, p: Tensors, u: Tensors, saved: Operands, dots: WeightedDots, dy: Tensor, dy_dot: Tensor, needs: Needs
@@ -114,7 +115,3 @@ class Dense(WeightedKit):
 
 def _bias(p: Tensors, dy: Tensor) -> Tensors:
     return {"bias": dy.sum([0, *range(2, dy.dim())])} if "bias" in p else {}
-
-
-def _column(values: Tensor, y: Tensor) -> Tensor:
-    return values.reshape(1, -1, *[1] * (y.dim() - 2))
