@@ -21,6 +21,7 @@ from gtn_hpc.inner.step import Learner, LearnerState
 from gtn_hpc.models.networks import Network, Outputs
 from gtn_hpc.models.precision import autocast
 from gtn_hpc.training.run import Measurement, measure
+from gtn_hpc.training.streams import half_cosine
 
 
 @dataclass
@@ -97,7 +98,7 @@ class Trainer:
     def _epoch(self, training: Training, images: ImageSet) -> None:
         network, epoch = training.network, training.epoch
         for group in training.optimiser.param_groups:
-            group["lr"] = self.recipe.lr * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+            group["lr"] = self.recipe.lr * half_cosine(epoch, self.epochs)
         order = torch_generator(self.seed, "final/order", self.stream, epoch)
         with self._dropping(network, epoch, images.images.device):
             for batch in images.epoch(self.recipe.batch, order, self.recipe.augment):

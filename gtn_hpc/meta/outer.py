@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from gtn_hpc.config.teaching import Meta
 from gtn_hpc.curriculum.base import Curriculum
 from gtn_hpc.inner.optimisers import Tensors
+from gtn_hpc.training.streams import half_cosine
 
 
 class Outer:
@@ -69,8 +70,8 @@ class Outer:
         """Outer learning rate: a cosine from `lr` to `final_lr` x `lr`, or constant."""
         if self.section.schedule == "constant":
             return self.section.lr
-        cosine = 0.5 * (1 + math.cos(math.pi * iteration / self.section.iterations))
-        return self.section.lr * (self.section.final_lr + (1 - self.section.final_lr) * cosine)
+        share = half_cosine(iteration, self.section.iterations)
+        return self.section.lr * (self.section.final_lr + (1 - self.section.final_lr) * share)
 
     def named(self) -> Tensors:
         """Every tensor of teacher, moments and average by a name for people, in one order on all ranks."""

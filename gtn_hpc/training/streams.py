@@ -37,9 +37,14 @@ def constant(value: float, like: Tensor) -> Tensor:
 
 
 def cosine(start: float, steps: int, like: Tensor) -> Tensor:
-    """Rates [T] that fall from `start` towards 0 along half a cosine (Loshchilov and Hutter 2017)."""
-    rates = [start * (1 + math.cos(math.pi * t / steps)) / 2 for t in range(steps)]
+    """Rates [T] that fall from `start` towards 0 along half a cosine."""
+    rates = [start * half_cosine(t, steps) for t in range(steps)]
     return torch.tensor(rates, dtype=like.dtype, device=like.device)
+
+
+def half_cosine(done: int, steps: int) -> float:
+    """From 1 at the beginning to 0 after all `steps`, along half a cosine (Loshchilov and Hutter 2017)."""
+    return (1 + math.cos(math.pi * done / steps)) / 2
 
 
 def _at(values: Tensor, t: int) -> Tensor:
