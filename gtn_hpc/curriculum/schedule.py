@@ -58,6 +58,7 @@ class LearnedSchedule(Schedule):
 
 
 def make_schedule(section: Inner, steps: int) -> Schedule:
+    """By `inner.learn`: of T = `steps` steps, which begin at `inner.lr` and `inner.momentum`."""
     if section.learn == "no":
         return FixedSchedule(torch.full((steps,), section.lr), torch.full((steps,), section.momentum))
     return LearnedSchedule(section, steps)

@@ -99,6 +99,7 @@ class Adam(InnerOptimiser):
 
 
 def make_optimiser(section: Inner) -> InnerOptimiser:
+    """By `inner.optimiser`; rate and momentum (beta1 of Adam) come with every step."""
     match section.optimiser:
         case "sgd":
             return SGD()

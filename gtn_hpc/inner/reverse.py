@@ -60,6 +60,8 @@ def take_step(learner: FlatLearner, state: FlatState, step: Step, *, create_grap
 
 
 def detach(state: FlatState) -> FlatState:
+    """The same values without their graph."""
+
     def each(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         return {k: v.detach() for k, v in tensors.items()}
 

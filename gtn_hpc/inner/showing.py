@@ -94,6 +94,7 @@ class Showing:
 
 
 def show(episode: Episode, steps: range) -> list[Step]:
+    """Consecutive steps of `episode`, at once where it can; with their graph to the teacher if grad is enabled."""
     if len(steps) > 1 and isinstance(episode, Together):
         return [Step(t, *shown) for t, shown in zip(steps, episode.together(steps), strict=True)]
     return [Step(t, episode.batch(t), episode.hyper(t)) for t in steps]

@@ -35,10 +35,12 @@ class Estimate:
 
 
 def nothing(n: int, note: str) -> Estimate:
+    """No value and no interval; `note` says why."""
     return Estimate(math.nan, math.nan, math.nan, n, note)
 
 
 def notes(*parts: str) -> str:
+    """Those that say something, as one note."""
     return "; ".join(part for part in parts if part)
 
 

@@ -42,19 +42,30 @@ class Needs:
 
 
 class KitLayer(ABC):
-    """`p` holds the layer's parameters by local name, `u` the direction; `saved` is what `forward` left."""
+    """`p` holds the layer's parameters by local name, `u` the direction; `saved` is what `forward` left.
+
+    x, x_dot and their cotangents have the shape of the input, [B, C, H, W] (channels last) or [B, F]; y, y_dot and
+    theirs that of the output. `saved` and `dots` are the layer's own: callers keep them for a step and hand them back
+    unread. A layer holds nothing between calls, and changes nothing that it is given.
+    """
 
     @abstractmethod
-    def forward(self, p: Tensors, x: Tensor) -> tuple[Tensor, Any]: ...
+    def forward(self, p: Tensors, x: Tensor) -> tuple[Tensor, Any]:
+        """y, and what the other passes of the step need: `saved`."""
 
     @abstractmethod
-    def backward(self, p: Tensors, saved: Any, dy: Tensor, *, needs_x: bool) -> Back: ...
+    def backward(self, p: Tensors, saved: Any, dy: Tensor, *, needs_x: bool) -> Back:
+        """dL/dx, None without `needs_x`, and dL/dp of every parameter that `p` holds."""
 
     @abstractmethod
-    def tangent(self, p: Tensors, u: Tensors, saved: Any, x_dot: Tensor | None) -> tuple[Tensor | None, Any]: ...
+    def tangent(self, p: Tensors, u: Tensors, saved: Any, x_dot: Tensor | None) -> tuple[Tensor | None, Any]:
+        """y_dot, and what `pull` needs: `dots`. None in place of x_dot or y_dot stands for zeros: nothing below the
+        layer, or in it, moves along u."""
 
     @abstractmethod
-    def pull(self, p: Tensors, u: Tensors, saved: Any, dots: Any, dy: Tensor, dy_dot: Tensor, needs: Needs) -> Pull: ...
+    def pull(self, p: Tensors, u: Tensors, saved: Any, dots: Any, dy: Tensor, dy_dot: Tensor, needs: Needs) -> Pull:
+        """The pair of dL/dx and its derivative, each None where `needs` does not ask for it, and by local name the
+        derivative of dL/dp."""
 
     def buffers(self, saved: Any) -> Tensors:  # noqa: ARG002
         """The buffers after a training step."""
