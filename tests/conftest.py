@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,24 @@ def launch() -> Launch:
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     return run
+
+
+@pytest.fixture
+def mount_disk() -> Iterator[Callable[[Path, str], None]]:
+    """Mounts a file system of a size at a directory until the test ends; skips it where none can be mounted."""
+    with ExitStack() as mounted:
+
+        def mount(place: Path, size: str) -> None:
+            command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            except FileNotFoundError:
+                pytest.skip("there is no mount command")
+            if done.returncode:
+                pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+            mounted.callback(subprocess.run, ["umount", "-l", str(place)], check=True, timeout=60)
+
+        yield mount
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ import os
 import random
 import resource
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -99,17 +98,9 @@ def test_a_limit_on_file_size_keeps_what_was_there(tmp_path, children, limit):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A file system of one MiB, where this machine lets us mount one."""
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
-    try:
-        done = subprocess.run(mount, capture_output=True, text=True, timeout=TIME_LIMIT)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command")
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-    yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True, timeout=TIME_LIMIT)
+def small_disk(tmp_path, mount_disk):
+    mount_disk(tmp_path, "1m")
+    return tmp_path
 
 
 def test_a_full_disk_keeps_what_was_there(small_disk):

@@ -2,16 +2,11 @@
 
 import pytest
 from gtn_process import gtn
+from tiny_teaching import TEACHING
 
-CONFIG = """
-run: {name: small}
-data: {name: digits, train: 200, validation: 50, test: 50}
-learners: [{family: conv2-fc, widths: [[2, 5], [2, 5], [4, 9]], width_quantum: 1}]
-teacher:
-  generator: {noise: 4, hidden: 8, channels: [4, 4]}
-  curriculum: {steps: 3, batch: 10, start: noise}
-inner: {lr: 0.1}
-engine: {name: unrolled}
+CONFIG = (
+    f"\nrun: {{name: small}}{TEACHING}"
+    """\
 meta: {iterations: 3, batch: 20}
 evaluate: {learners: 3, real_data: {lr: [0.4], momentum: [0.5], tune_learners: 1}}
 search:
@@ -21,6 +16,7 @@ search:
   certificate: {minimum: 4, steps: 5}
 final: {epochs: 2}
 """
+)
 
 
 @pytest.fixture(scope="package")

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tiny_teaching import TEACHING
 
 from gtn_hpc import scores
 from gtn_hpc.cluster.connect import connect
@@ -22,18 +23,13 @@ from gtn_hpc.report.frames.judging import Judgement, Teacher, kind, read_teacher
 from gtn_hpc.report.frames.teaching import meta_seconds
 from gtn_hpc.search.stage import run_search
 
-TEXT = """
-run: {name: tiny}
-data: {name: digits, train: 200, validation: 50, test: 50}
-learners: [{family: conv2-fc, widths: [[2, 5], [2, 5], [4, 9]], width_quantum: 1}]
-teacher:
-  generator: {noise: 4, hidden: 8, channels: [4, 4]}
-  curriculum: {steps: 3, batch: 10, start: noise}
-inner: {lr: 0.1}
-engine: {name: unrolled}
+TEXT = (
+    f"\nrun: {{name: tiny}}{TEACHING}"
+    """\
 meta: {iterations: 2, batch: 20, log_every: 1}
 evaluate: {learners: 3, real_data: {lr: [0.4], momentum: [0.5], tune_learners: 1}}
 """
+)
 KIND = "conv2-fc 2-4 2-4 4-8"
 
 

@@ -1,7 +1,5 @@
 """When a run saves, and what it comes back to."""
 
-import os
-import shutil
 import subprocess
 
 import pytest
@@ -34,18 +32,12 @@ def test_minutes_count_as_well(tmp_path):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(tmp_path, mount_disk):
     """The directory of checkpoints on a disk of its own, which can be made larger."""
     place = tmp_path / "tiny" / "checkpoints"
     place.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", place]
-    made = (
-        subprocess.run(mount, capture_output=True, text=True) if os.geteuid() == 0 and shutil.which("mount") else None
-    )
-    if made is None or made.returncode != 0:
-        pytest.skip("mounting a small disk needs root")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
+    mount_disk(place, "256k")
+    return place
 
 
 def test_a_full_disk_ends_the_run_and_keeps_what_was_there(tmp_path, small_disk):
