@@ -11,15 +11,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from gtn_hpc.bench.farms import WORKERS, workload
+from gtn_hpc.bench.farms import SYSTEMS, WORKERS, workload
 from gtn_hpc.core.environment import describe
 from gtn_hpc.core.errors import ClusterError
 
 Row = dict[str, Any]
 
 TASKS = ("sleep:10", "sleep:100", "cpu:10", "cpu:100", "skewed")
-SYSTEMS = ("gtn", "mpi4py.futures", "parsl", "no farm")
-NEEDS = {"gtn": "mpi4py", "mpi4py.futures": "mpi4py", "parsl": "parsl", "no farm": "json"}
+NEEDS = {"gtn": "mpi4py", "mpi4py.futures": "mpi4py", "parsl": "parsl"}
 RANKED = ("gtn", "mpi4py.futures")
 """Those that mpiexec starts."""
 RANKS = 1 + WORKERS
@@ -57,8 +56,9 @@ def run(
 
 
 def why_not(system: str) -> str | None:
-    if find_spec(NEEDS[system]) is None:
-        return f"{NEEDS[system]} is not installed"
+    needed = NEEDS.get(system)
+    if needed is not None and find_spec(needed) is None:
+        return f"{needed} is not installed"
     return None if system not in RANKED or _mpiexec() else "there is no mpiexec"
 
 

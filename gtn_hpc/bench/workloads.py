@@ -10,7 +10,7 @@ from torch import nn
 from gtn_hpc.bench.machine import CPU, Machine
 from gtn_hpc.cluster.reduction import ByStep
 from gtn_hpc.config.teaching import Curriculum as CurriculumSection
-from gtn_hpc.config.teaching import Generator, Inner, Teacher
+from gtn_hpc.config.teaching import Generator, Inner, Teacher, multiples
 from gtn_hpc.config.teaching import Learner as LearnerSection
 from gtn_hpc.core.records import Batch, ImageShape
 from gtn_hpc.curriculum.arms import make_curriculum
@@ -118,9 +118,7 @@ def make_problem(
 
 def draw_widths(workload: Workload, quantum: int, rng: np.random.Generator) -> Widths:
     """One size a layer, a multiple of `quantum`."""
-    return tuple(
-        int(rng.choice(np.arange(-(-low // quantum) * quantum, high, quantum))) for low, high in workload.ranges
-    )
+    return tuple(int(rng.choice(multiples(low, high, quantum))) for low, high in workload.ranges)
 
 
 def _network(workload: Workload, widths: Widths) -> nn.Module:

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+SMALLEST_SIDE = 8
+"""Least height and width of an image in pixels: networks halve it several times."""
+
+
 @dataclass(frozen=True)
 class ImageShape:
     """Size of one image: channels, height and width in pixels."""

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gtn_hpc.core.errors import DataError
-from gtn_hpc.core.records import ImageShape
+from gtn_hpc.core.records import SMALLEST_SIDE, ImageShape
 
-SMALLEST_SIDE = 8
 MOST_CHANNELS = 4
 
 

@@ -3,7 +3,7 @@
 from gtn_hpc.config.searching import ChainSpace, ConvSpace, NaoCellSpace, NasBench201Space
 from gtn_hpc.config.searching import Space as SpaceSection
 from gtn_hpc.core.errors import DataError
-from gtn_hpc.core.records import ImageShape
+from gtn_hpc.core.records import SMALLEST_SIDE, ImageShape
 from gtn_hpc.spaces.chain import Chains
 from gtn_hpc.spaces.conv import ConvLearners
 from gtn_hpc.spaces.nao_cell import NaoCells
@@ -13,9 +13,6 @@ from gtn_hpc.spaces.space import Space, Spec
 
 __all__ = ["Plan", "Space", "Spec", "make_space"]
 
-SMALLEST = 8
-"""Least height and width of an image in pixels."""
-
 
 def make_space(section: SpaceSection, image: ImageShape, classes: int) -> Space:
     """The space of a section of the configuration, for images of one shape.
@@ -23,8 +20,9 @@ def make_space(section: SpaceSection, image: ImageShape, classes: int) -> Space:
     Raises:
         DataError: the images are smaller than 8x8 pixels.
     """
-    if min(image.height, image.width) < SMALLEST:
-        raise DataError(f"images of {image} are too small", remedy=f"Give at least {SMALLEST}x{SMALLEST} pixels.")
+    if min(image.height, image.width) < SMALLEST_SIDE:
+        remedy = f"Give at least {SMALLEST_SIDE}x{SMALLEST_SIDE} pixels."
+        raise DataError(f"images of {image} are too small", remedy=remedy)
     match section:
         case ConvSpace():
             return ConvLearners(section, image, classes)

@@ -22,6 +22,7 @@ from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.lean import LeanNetwork
 from gtn_hpc.models.networks import build_network
 from gtn_hpc.models.norm import RUNNING, use_running_statistics
+from gtn_hpc.scores.rows import DETAIL_LENGTH
 from gtn_hpc.training.controls import control
 from gtn_hpc.training.memory import peak_memory
 from gtn_hpc.training.proxies import proxies
@@ -34,9 +35,6 @@ from gtn_hpc.training.streams import RealBatches, constant, cosine
 
 DIVERGED = 1e3
 """Validation loss in nats from which on a learner counts as diverged (guessing has ln K)."""
-
-DETAIL = 2000
-"""Characters kept of a traceback's end."""
 
 
 UNKNOWN = Measurement(float("nan"), float("nan"))
@@ -147,11 +145,11 @@ class Evaluator:
         except NonFiniteError as error:
             return Verdict("nan", detail=error.what)
         except (torch.OutOfMemoryError, MemoryError) as error:
-            return Verdict("oom", detail=str(error)[-DETAIL:])
+            return Verdict("oom", detail=str(error)[-DETAIL_LENGTH:])
         except StorageError:
             raise
         except Exception as error:
-            detail = traceback.format_exc()[-DETAIL:]
+            detail = traceback.format_exc()[-DETAIL_LENGTH:]
             require_device(self.room.device)
             return Verdict("oom" if out_of_memory(error) else "error", detail=detail)
 
