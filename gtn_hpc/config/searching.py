@@ -93,11 +93,15 @@ Algorithm = Annotated[
 
 
 class Limits(Section):
+    """What one evaluation may take; past it the architecture has no score, and the search goes on."""
+
     seconds: float | None = Field(None, gt=0, description="wall-clock seconds of one evaluation")
     bytes: int | None = Field(None, gt=0, description="memory of one evaluation in bytes (empty: most of what is free)")
 
 
 class Certificate(Section):
+    """Whether the teacher ranks as real data do, measured on a sample of the architectures searched."""
+
     fraction: float = Field(0.25, ge=0, le=1, description="share of architectures also trained on real data (0: none)")
     minimum: int = Field(8, ge=0, description="at least this many of them (as far as there are so many)")
     steps: int = Field(1200, ge=1, description="real-data steps of the truth (batch and rate of final.recipe)")
@@ -197,6 +201,8 @@ class Recipe(Section):
 
 
 class Final(Section):
+    """The best architectures, trained on real data and tested once."""
+
     top_k: int = Field(1, ge=1, description="best architectures that are trained on real data")
     epochs: int = Field(600, ge=1, description="passes over the training split")
     checkpoint_every: int = Field(10, ge=1, description="epochs between checkpoints of an architecture")

@@ -33,6 +33,8 @@ class Run(Section):
 
 
 class Augment(Section):
+    """Changes to real training images, drawn anew each time one is shown."""
+
     crop: int = Field(0, ge=0, description="random crop after padding by this many pixels")
     flip: bool = Field(False, description="mirror half of the images left to right")
     cutout: int = Field(0, ge=0, description="side in pixels of a square set to zero (the mean)")
@@ -57,6 +59,8 @@ class Data(Section):
 
 
 class Learner(Section):
+    """One part of the mixture of learners: a part is drawn by its weight for each learner, then the widths."""
+
     family: Literal["conv2-fc", "conv2-gap", "linear", "conv5", "conv6"] = Field(
         "conv2-fc", description="network family of the learner"
     )
@@ -105,6 +109,8 @@ class Generator(Section):
 
 
 class Curriculum(Section):
+    """T batches of B synthetic images, and what of them is learned."""
+
     arm: Literal["full", "shuffled_batch", "all_shuffled", "none", "fixed_latents", "distilled_pixels", "real_data"] = (
         Field("full", description="what is learned and in which order it is shown (paper section 3.3)")
     )
@@ -150,6 +156,8 @@ class Teacher(Section):
 
 
 class Inner(Section):
+    """How a learner is trained: its optimiser, and where rate and momentum begin."""
+
     optimiser: Literal["sgd", "rmsprop", "adam"] = Field("sgd", description="optimiser of the learner")
     lr: float = Field(0.02, gt=0, description="initial inner learning rate")
     momentum: float = Field(0.5, ge=0, lt=1, description="initial inner momentum (Adam: beta1)")
@@ -162,6 +170,8 @@ class Inner(Section):
 
 
 class Reinforcement(Section):
+    """The task where learners are policies: their environment, and the actor-critic loss that is the meta-loss."""
+
     environment: str = Field("CartPole-v1", description="name of the environment in gymnasium")
     copies: int = Field(16, ge=1, description="copies of it that a learner plays side by side")
     limit: int | None = Field(None, ge=1, description="steps after which an episode is cut (empty: the environment's)")
@@ -182,6 +192,8 @@ class Reinforcement(Section):
 
 
 class Engine(Section):
+    """How meta-gradients are made. Engines differ in time and memory; in the gradient by rounding, but for a window."""
+
     name: Literal["trajectory", "unrolled", "higher"] = Field("trajectory", description="how meta-gradients are made")
     adjoint: Literal["auto", "reverse", "traced", "compiled", "kit"] = Field(
         "auto", description="single-step adjoint of the trajectory engine"
@@ -213,6 +225,8 @@ class Engine(Section):
 
 
 class Grow(Section):
+    """Meta-training begins with the last few inner steps, and gets further ones in front of them."""
+
     start: int = Field(4, ge=1, description="inner steps at the beginning")
     every: int = Field(..., ge=1, description="meta-iterations for each further step; the last batch stays the last")
 
@@ -249,6 +263,8 @@ class Meta(Section):
 
 
 class RealData(Section):
+    """The control: learning rate and momentum of real data are tuned on a grid before it is compared."""
+
     enabled: bool = Field(True, description="train the same learners on real data, same steps and batch")
     lr: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4), min_length=1, description="learning rates tried on validation"
@@ -260,6 +276,8 @@ class RealData(Section):
 
 
 class Evaluate(Section):
+    """How a teacher is judged: by learners that it has never taught."""
+
     every: int | None = Field(None, ge=1, description="meta-iterations between evaluations during training")
     learners: int = Field(10, ge=1, description="fresh learners of an evaluation")
     during: int = Field(4, ge=1, description="fresh learners of an evaluation during training")

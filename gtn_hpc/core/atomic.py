@@ -11,6 +11,7 @@ from typing import Any
 
 
 def fsync_directory(path: Path) -> None:
+    """Returns when the names in it are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -51,9 +52,11 @@ def appearing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
+    """As UTF-8, whole or not at all."""
     with replacing(path) as beside:
         beside.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Indented, keys sorted, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")

@@ -20,6 +20,7 @@ def derive(seed: int, name: str, *indices: int | str) -> int:
 
 
 def numpy_rng(seed: int, name: str, *indices: int | str) -> np.random.Generator:
+    """A NumPy generator of the stream; its draws are equal everywhere for one NumPy release."""
     return np.random.Generator(np.random.PCG64(derive(seed, name, *indices)))
 
 

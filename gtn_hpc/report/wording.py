@@ -11,6 +11,7 @@ THIN = "\N{NARROW NO-BREAK SPACE}"
 
 
 def percent(value: float, digits: int = 1) -> str:
+    """A fraction as 98.7 %; a dash where there is none."""
     return NONE if pd.isna(value) else f"{100 * value:.{digits}f}{THIN}%"
 
 
@@ -25,10 +26,12 @@ def rank(value: float, low: float, high: float) -> str:
 
 
 def percent_interval(found: Estimate) -> str:
+    """A fraction and its interval in percent."""
     return f"{percent(found.value)} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 
 def count(value: float) -> str:
+    """A whole number, its thousands set apart."""
     return f"{int(value):,}".replace(",", THIN)
 
 
@@ -41,6 +44,7 @@ def short(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
+    """12.3 s, 4 min 05 s or 6 h 07 min; a dash where it is not known."""
     if pd.isna(seconds):
         return NONE
     if seconds < 60:
@@ -51,4 +55,5 @@ def duration(seconds: float) -> str:
 
 
 def plural(number: int, one: str) -> str:
+    """The number and what is counted: 1 step, 2 steps."""
     return f"{count(number)} {one if number == 1 else one + 's'}"

@@ -68,6 +68,7 @@ def digest_of_file(file: opened.ScoreTables) -> str:
 
 
 def digest_of(scores: Columns) -> str:
+    """The digest of scores in memory, in any order."""
     return _digest([scores])
 
 

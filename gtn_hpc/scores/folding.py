@@ -92,6 +92,7 @@ def gather(run: RunDirectory) -> tuple[Folded, int]:
 
 
 def report(folded: Folded, read: int, *, written: bool) -> FoldReport:
+    """What a person is told of a fold that has `read` so many journal rows."""
     found = folded.tables["conflicts"]
     rows = zip(*(found[name].tolist() for name in ("table", "key", "step", "values")), strict=True)
     conflicts = tuple(Conflict(table.decode(), key.decode(), step, text.decode()) for table, key, step, text in rows)
@@ -111,6 +112,7 @@ def _advance(run: RunDirectory, before: Folded) -> tuple[Folded, int]:
 
 
 def write(run: RunDirectory, folded: Folded) -> None:
+    """Puts `scores.h5` in place, with the run's configuration and environment and how far each journal was read."""
     config = run.config.read_text() if run.config.is_file() else ""
     environment = json.loads(run.environment.read_text()) if run.environment.is_file() else None
     sources = {"journals": _journals(folded.positions), "damage": _damage(folded.damage)}

@@ -60,6 +60,7 @@ class Block:
 
 
 def encode(row: dict[str, Any]) -> bytes:
+    """The line of a row, with the version of the format."""
     return wrap(ENCODER.encode({"v": VERSION, **row}).encode())
 
 

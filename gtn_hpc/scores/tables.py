@@ -30,6 +30,7 @@ ENCODE: dict[type, Callable[[Sequence[Any]], Array]] = {
 
 
 def empty() -> Tables:
+    """Every table, without rows."""
     return {name: _columns(table, []) for name, table in TABLES.items()}
 
 
@@ -64,6 +65,7 @@ def _transposed(table: Table, rows: Sequence[Plain]) -> dict[str, Sequence[Any]]
 
 
 def length(columns: Columns) -> int:
+    """The number of rows."""
     return len(next(iter(columns.values())))
 
 
@@ -103,6 +105,7 @@ def _column(table: Table, columns: Columns, rows: int, name: str) -> Array:
 
 
 def take(columns: Columns, rows: Array) -> Columns:
+    """Some rows of every column: by index, or by a mask."""
     return {name: values[rows] for name, values in columns.items()}
 
 

@@ -32,6 +32,7 @@ def checks(root: Path) -> list[tuple[str, Callable[[], Finding]]]:
 
 
 def write(root: Path) -> Finding:
+    """Whether a file can be written there, and whether there is room for a run."""
     try:
         with _probe(root) as place:
             (place / "zeros").write_bytes(bytes(NEEDED))
@@ -53,6 +54,8 @@ def write(root: Path) -> Finding:
 
 
 def rename(root: Path) -> Finding:
+    """Whether a renamed file shows its new content at once: results and checkpoints appear so."""
+
     def act(place: Path) -> None:
         atomic.write_text(place / "file", "before")
         atomic.write_text(place / "file", "after")
@@ -63,6 +66,8 @@ def rename(root: Path) -> Finding:
 
 
 def append(root: Path) -> Finding:
+    """Whether two that append to one file keep each other's lines."""
+
     def act(place: Path) -> None:
         files = [open(place / "file", "ab", buffering=0) for _ in range(2)]
         for line in (b"one\n", b"two\n", b"three\n"):
@@ -78,6 +83,8 @@ def append(root: Path) -> Finding:
 
 
 def flock(root: Path) -> Finding:
+    """Whether a lock keeps a second holder out: journals, folds and runs are guarded so."""
+
     def act(place: Path) -> None:
         with open(place / "lock", "ab") as first, open(place / "lock", "ab") as second:
             fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -92,6 +99,8 @@ def flock(root: Path) -> Finding:
 
 
 def hdf5(root: Path) -> Finding:
+    """Whether HDF5 writes a file there and reads it again."""
+
     def act(place: Path) -> None:
         column = storage.Column(np.arange(3.0), unit="1", description="a probe")
         schema = storage.Schema("probe", 1)

@@ -20,6 +20,7 @@ MEETING = 120.0
 
 
 def launcher() -> Finding:
+    """Who started this process, and as which rank of how many."""
     try:
         found = detect()
     except ClusterError as error:

@@ -14,6 +14,7 @@ PATIENCE = 15.0
 
 
 def slurm() -> Finding:
+    """Whether there is a Slurm here whose controller answers."""
     if shutil.which("sbatch") is None:
         return Finding("slurm", "warn", "there is no sbatch here", "On a login node of a cluster there is one.")
     answer = _ask("scontrol", "ping")

@@ -18,6 +18,7 @@ print(MPI.Get_library_version().splitlines()[0].split(", package")[0].strip(), "
 
 
 def torch() -> Finding:
+    """Whether torch can be imported, and for what it was built."""
     try:
         import torch as library
     except ImportError as error:
@@ -27,6 +28,7 @@ def torch() -> Finding:
 
 
 def torchvision() -> Finding:
+    """Whether torchvision fits torch: MNIST, Fashion-MNIST and CIFAR-10 are read with it."""
     try:
         from gtn_hpc.data.vision import datasets
 
@@ -38,6 +40,7 @@ def torchvision() -> Finding:
 
 
 def gpu() -> Finding:
+    """Which GPUs torch sees, and whether it misses one that the host has."""
     try:
         import torch as library
     except ImportError:
