@@ -43,6 +43,8 @@ MIXTURE = (
     "{family: linear, widths: [[32, 129], [32, 65]], width_quantum: 8}]"
 )
 
+START = ["teacher.curriculum.start=real", "teacher.curriculum.start_passes=20"]
+
 ARMS: dict[str, dict[str, list[str]]] = {
     "curricula (paper section 3.3)": {
         "full": [],
@@ -81,7 +83,8 @@ ARMS: dict[str, dict[str, list[str]]] = {
         "not learned": ["inner.learn='no'"],
     },
     "beyond the paper": {
-        "start from real images": ["teacher.curriculum.start=real", "teacher.curriculum.start_passes=20"],
+        "start from real images": START,
+        "start from real images, a loss every 4 steps": [*START, "inner.intermediate_every=4"],
         "learned labels": ["teacher.curriculum.labels=learned"],
         "growing T, from 4": ["meta.grow={start: 4, every: 8}"],
         "growing T, as long as the full one": ["meta.grow={start: 4, every: 8}", "meta.iterations=155"],
