@@ -70,6 +70,9 @@ class Adjoint(ABC):
     records: bool = False
     """Whether `advance` can leave a tape."""
 
+    keeps_graphs: bool = False
+    """Whether, on a GPU, each shape of learner takes memory for CUDA graphs of its own."""
+
     @abstractmethod
     def advance(self, learner: FlatLearner, state: FlatState, step: Step, *, record: bool = False) -> Stepped:
         """The state after `step`, without a graph; with a tape if `record`."""

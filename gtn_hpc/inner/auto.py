@@ -7,6 +7,7 @@ from gtn_hpc.core.records import Batch
 from gtn_hpc.inner.adjoint import Adjoint, Judged, Pulled, Step, Stepped
 from gtn_hpc.inner.compiled import Compiled
 from gtn_hpc.inner.flat import FlatLearner, FlatState
+from gtn_hpc.inner.graphed import Graphs
 from gtn_hpc.inner.kit.adjoint import Kit
 from gtn_hpc.inner.kit.structure import why_not
 from gtn_hpc.inner.reverse import Reverse
@@ -23,6 +24,7 @@ class Preferring(Adjoint):
 
     def __init__(self, first: Adjoint, second: Adjoint) -> None:
         self.first, self.second = first, second
+        self.keeps_graphs = first.keeps_graphs or second.keeps_graphs
         self.chosen: dict[Any, Adjoint] = {}
 
     def advance(self, learner: FlatLearner, state: FlatState, step: Step, *, record: bool = False) -> Stepped:
@@ -52,14 +54,15 @@ def make_adjoint(name: str, *, graphs: bool = False) -> Adjoint:
     `auto` and `kit` take the layer kit where the learner is made of its layers, else autograd's adjoint, and trace
     either: `auto` once a shape has been used for a while. `compiled` compiles from the first use.
     """
+    shared = Graphs() if graphs else None
     match name:
         case "reverse":
             return Reverse()
         case "traced":
-            return Traced(Reverse(), graphs=graphs)
+            return Traced(Reverse(), graphs=shared)
         case "compiled":
             return Preferring(Compiled(Kit()), Compiled(Reverse()))
         case "kit":
-            return Preferring(Traced(Kit(), graphs=graphs), Traced(Reverse(), graphs=graphs))
-    kit, other = (Traced(adjoint, PATIENCE, graphs=graphs) for adjoint in (Kit(), Reverse()))
+            return Preferring(Traced(Kit(), graphs=shared), Traced(Reverse(), graphs=shared))
+    kit, other = (Traced(adjoint, PATIENCE, graphs=shared) for adjoint in (Kit(), Reverse()))
     return Preferring(kit, other)

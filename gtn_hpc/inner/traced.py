@@ -11,7 +11,7 @@ from torch import Tensor
 from gtn_hpc.core.records import Batch
 from gtn_hpc.inner.adjoint import Adjoint, Judged, Pulled, Step, Stepped, present
 from gtn_hpc.inner.flat import FlatLearner, FlatState
-from gtn_hpc.inner.graphed import Graphed
+from gtn_hpc.inner.graphed import Graphs, copies
 from gtn_hpc.inner.record import NotTraceable, Program, record
 from gtn_hpc.inner.script import script
 from gtn_hpc.inner.step import randomness_of_step
@@ -30,8 +30,9 @@ class Traced(Adjoint):
     GPU becomes a CUDA graph, unless it draws random numbers.
     """
 
-    def __init__(self, adjoint: Adjoint, patience: int = 0, *, graphs: bool = False) -> None:
+    def __init__(self, adjoint: Adjoint, patience: int = 0, *, graphs: Graphs | None = None) -> None:
         self.adjoint, self.patience, self.graphs = adjoint, patience, graphs
+        self.keeps_graphs = graphs is not None
         self.programs: OrderedDict[Any, Program | None] = OrderedDict()
         self.seen: Counter[Any] = Counter()
 
@@ -85,33 +86,29 @@ class Traced(Adjoint):
         # Views in a trace fit one layout of the images.
         shapes = given[0].stride(), tuple((v.shape, v.dtype) for v in given)
         key = (kind, learner.fingerprint, form, needs, shapes)
+        graphs = None if learner.learner.stochastic or not values[0].is_cuda else self.graphs
         if key not in self.programs:
             self.seen[key] += 1
             if self.seen[key] <= (self.patience // 8 if kind == "judge" else self.patience):
-                return function(*values)
+                return function(*(copies(values) if graphs else values))  # on copies, as a graph is
             with randomness_of_step(learner.learner, t):
-                self._remember(key, kind, function, values)
-                self._replay(key, learner, values)
+                self._remember(key, kind, function, values, graphs)
         self.programs.move_to_end(key)
         program = self.programs[key]
         if program is None:
-            return function(*values)
+            return function(*(copies(values) if graphs else values))
         with torch.no_grad(), randomness_of_step(learner.learner, t):
             return program(*values)
 
-    def _remember(self, key: Any, kind: str, function: Program, values: list[Tensor]) -> None:
+    def _remember(self, key: Any, kind: str, function: Program, values: list[Tensor], graphs: Graphs | None) -> None:
         self.programs[key] = None
         try:
-            self.programs[key] = self.make(function, values)
+            program = self.make(function, values)
+            self.programs[key] = graphs.record(program) if graphs else program
         except NotTraceable as reason:
             log.info("adjoint: %s runs untraced: %s", kind, reason)
         if len(self.programs) > CACHED:
             self.programs.popitem(last=False)
-
-    def _replay(self, key: Any, learner: FlatLearner, values: list[Tensor]) -> None:
-        program = self.programs.get(key)
-        if program is not None and self.graphs and values[0].is_cuda and not learner.learner.stochastic:
-            self.programs[key] = Graphed(program)
 
     def make(self, function: Program, values: list[Tensor]) -> Program:
         return script(record(function, values))

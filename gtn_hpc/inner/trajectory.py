@@ -43,7 +43,8 @@ class Trajectory(Engine):
     _logged: bool = field(default=False, repr=False)
 
     def __call__(self, task: Task, teacher: Tensors, *, wrt_initial: bool = False) -> MetaGradient:
-        with _telling("preparation", lambda: f"inner step 0 of {task.episode.steps}", "nothing yet"):
+        graphs, steps = self.adjoint.keeps_graphs, task.episode.steps
+        with _telling("preparation", lambda: f"inner step 0 of {steps}", "nothing yet", graphs=graphs):
             run = self._start(task, teacher)
         with run.memory("the forward loop"):
             state = run.forward()
@@ -150,11 +151,12 @@ class _Run:
         return self.adjoint.advance(self.learner, state, self.showing.forward(t)).state
 
     def memory(self, where: str) -> AbstractContextManager[None]:
-        return _telling(where, lambda: f"inner step {self.at} of {self.end}", str(self.keep))
+        kept, graphs = str(self.keep), self.adjoint.keeps_graphs
+        return _telling(where, lambda: f"inner step {self.at} of {self.end}", kept, graphs=graphs)
 
 
 @contextmanager
-def _telling(where: str, at: Callable[[], str], kept: str) -> Iterator[None]:
+def _telling(where: str, at: Callable[[], str], kept: str, *, graphs: bool) -> Iterator[None]:
     """An error that says where memory ended, and what helps."""
     try:
         yield
@@ -164,8 +166,14 @@ def _telling(where: str, at: Callable[[], str], kept: str) -> Iterator[None]:
         raise OutOfMemory(
             f"No memory was left at {at()}, in {where}. The engine kept {kept}.",
             remedy="Lower engine.memory_budget or set engine.offload to host or recompute, with which the run goes on "
-            "from its last checkpoint; else begin anew: lower meta.batch, teacher.curriculum.batch or engine.window.",
+            "from its last checkpoint; else begin anew: lower meta.batch, teacher.curriculum.batch or engine.window"
+            + (_FEWER_GRAPHS if graphs else "."),
         ) from error
+
+
+_FEWER_GRAPHS = (
+    ", raise learners.width_quantum, or set engine.cuda_graphs=false: each shape of learner has graphs of its own."
+)
 
 
 def out_of_memory(error: BaseException) -> bool:

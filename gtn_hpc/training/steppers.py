@@ -7,14 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gtn_hpc.core.errors import DeviceLost
 from gtn_hpc.core.records import Batch, Hyper
 from gtn_hpc.inner.adjoint import Adjoint, Step
 from gtn_hpc.inner.compiled import Compiled
 from gtn_hpc.inner.flat import FlatLearner, FlatState
-from gtn_hpc.inner.graphed import WARM_UP, beside
+from gtn_hpc.inner.graphed import WARM_UP, beside, capture, copies
 from gtn_hpc.inner.reverse import Reverse
 from gtn_hpc.inner.step import Learner, LearnerState, inner_step
 from gtn_hpc.inner.traced import Traced
+from gtn_hpc.inner.trajectory import out_of_memory
 
 
 class Stepper(ABC):
@@ -67,30 +69,46 @@ class GraphedSteps(Flat):
     """`Flat` on a GPU with each step launched as one CUDA graph, captured at the third step.
 
     A small network's step is otherwise the time to launch its operations. The state lives in the graph's own memory.
+
+    Raises (`step`):
+        DeviceLost: the capture failed, after which torch's allocator believes that it goes on.
     """
 
     def __init__(self, learner: Learner, state: LearnerState, adjoint: Adjoint) -> None:
         super().__init__(learner, state, adjoint)
-        self._taken, self._graph = 0, torch.cuda.CUDAGraph()
+        self._taken, self._device = 0, self._state.theta.device
+        self._graph: torch.cuda.CUDAGraph | None = None
 
     def step(self, t: int, batch: Batch, hyper: Hyper) -> None:
         self._taken += 1
         if self._taken <= WARM_UP:
-            beside(lambda: super(GraphedSteps, self).step(t, batch, hyper))
+            own = Batch(*copies(batch)), Hyper(*copies(hyper))
+            beside(self._device, lambda: super(GraphedSteps, self).step(t, *own))
             return
-        if self._taken == WARM_UP + 1:
-            self._capture(t, batch, hyper)
+        graph = self._graph or self._capture(t, batch, hyper)
         for place, value in zip(self._given.inputs(), (*batch, *hyper), strict=True):
             place.copy_(value)
-        self._graph.replay()
+        graph.replay()
 
-    def _capture(self, t: int, batch: Batch, hyper: Hyper) -> None:
-        self._given = Step(t, Batch(*(v.clone() for v in batch)), Hyper(*(v.clone() for v in hyper)))
+    def _capture(self, t: int, batch: Batch, hyper: Hyper) -> torch.cuda.CUDAGraph:
+        self._given = Step(t, Batch(*copies(batch)), Hyper(*copies(hyper)))
         self._state = self._state.filled([v.detach().clone() for v in self._state.tensors()])
-        with torch.cuda.graph(self._graph):
+
+        def work() -> None:
             after = self._advance(self._state, self._given)
             for place, value in zip(self._state.tensors(), after.tensors(), strict=True):
                 place.copy_(value)
+
+        try:
+            self._graph, _ = capture(self._device, work)
+        except Exception as error:
+            if out_of_memory(error):
+                raise
+            raise DeviceLost(
+                f"A step could not be recorded as a CUDA graph: {(str(error) or repr(error)).splitlines()[0]}",
+                remedy="Start again: it goes on where it was. Where it ends there again, set search.fast=lean.",
+            ) from error
+        return self._graph
 
     def state(self) -> LearnerState:
         found = super().state()
