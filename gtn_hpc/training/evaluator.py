@@ -146,7 +146,7 @@ class Evaluator:
             return Verdict("nan", detail=error.what)
         except (torch.OutOfMemoryError, MemoryError) as error:
             return Verdict("oom", detail=str(error)[-DETAIL_LENGTH:])
-        except StorageError:
+        except (StorageError, DeviceLost):
             raise
         except Exception as error:
             detail = traceback.format_exc()[-DETAIL_LENGTH:]

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from gtn_hpc import storage
 from gtn_hpc.config import Config, parse
+from gtn_hpc.core.errors import DeviceLost
 from gtn_hpc.core.records import Architecture
 from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.curriculum.file import Description, read, write
@@ -221,6 +222,20 @@ def test_what_goes_wrong_inside_is_a_status(scored: Evaluator, arch: Architectur
     assert (oom.status, error.status) == ("oom", "error")
     assert "no such operation" in error.detail
     assert np.isnan(error.val_accuracy)
+
+
+class Lost(Evaluator):
+    """Finds, as it trains, that its process has no GPU any more."""
+
+    def _learner(self, request: Request) -> None:  # type: ignore[override]
+        raise DeviceLost("a step could not be recorded")
+
+
+def test_a_lost_device_ends_the_process_and_is_no_status(scored: Evaluator, arch: Architecture) -> None:
+    lost = Lost(scored.setting)
+    lost.__dict__["room"] = scored.room
+    with pytest.raises(DeviceLost, match="could not be recorded"):
+        lost.evaluate(Request(arch, 2))
 
 
 class Tight(Evaluator):
