@@ -14,6 +14,8 @@ import torch
 from torch.nn import functional as F
 
 from gtn_hpc.bench.plain_training import train_plainly
+from gtn_hpc.cluster.device import choose, enter
+from gtn_hpc.cluster.environment import ALONE
 from gtn_hpc.config import Config, parse
 from gtn_hpc.core.environment import describe
 from gtn_hpc.core.errors import UsageError, nearest
@@ -79,12 +81,14 @@ def run(
 
     Raises:
         UsageError: a path or the space is unknown.
+        ClusterError: there is no such device.
     """
     if size.space not in SPACES:
         raise UsageError(f"No space of cells is called '{size.space}'.", remedy=nearest(size.space, SPACES))
     for path in paths:
         if path not in (*RIVALS, *OURS):
             raise UsageError(f"No path is called '{path}'.", remedy=nearest(path, (*RIVALS, *OURS)))
+    device = str(enter(choose(device, ALONE)))
     overrides = [f"run.device={device}", f"run.precision={precision}"]
     with TemporaryDirectory(prefix="gtn-bench-") as place:
         made = Workshop(Path(place), size, device, overrides)

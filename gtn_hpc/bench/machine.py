@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
+from gtn_hpc.cluster.device import choose, enter
+from gtn_hpc.cluster.environment import ALONE
 from gtn_hpc.core.errors import UsageError, nearest
 from gtn_hpc.models.precision import PRECISIONS, use_precision
 
@@ -38,7 +40,8 @@ class Machine:
             raise UsageError(f"There is no device '{self.device}' here ({there}).", remedy="Use --device cpu.")
 
     def use(self) -> None:
-        """One thread, and the precision's flags."""
+        """One thread, the precision's flags, and the device as the current one, to which CUDA graphs belong."""
+        enter(choose(self.device, ALONE))
         torch.set_num_threads(1)
         use_precision(self.precision)
 

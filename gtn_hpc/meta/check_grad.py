@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from gtn_hpc import checkpoint
+from gtn_hpc.cluster.device import choose, enter
+from gtn_hpc.cluster.environment import ALONE
 from gtn_hpc.config import Config
 from gtn_hpc.core.errors import CheckpointError, UsageError
 from gtn_hpc.core.records import Batch, Hyper
@@ -66,6 +68,7 @@ def check_gradients(config: Config, *, replay: Path | None = None) -> list[Check
 
     Raises:
         CheckpointError: `replay` is no directory of a refused meta-iteration.
+        ClusterError: `run.device` is a GPU that is not there among others.
         UsageError: `replay` was written under another model.
     """
     room = prepare(config if replay is not None else _shortened(config), torch.device("cpu"))
@@ -96,7 +99,7 @@ def _rounding(room: AnyRoom, replay: Path | None, exact: MetaGradient) -> list[C
     config = room.config
     if config.run.precision == "float64":
         return []
-    device = torch.device("cuda" if torch.cuda.is_available() and config.run.device != "cpu" else "cpu")
+    device = enter(choose(config.run.device if torch.cuda.is_available() else "cpu", ALONE))
     room = prepare(config, device)
     task = make_task(room, 0, 0) if replay is None else _replayed(room, replay)
     found = make_engine(config.engine)(task, dict(room.teacher.named_parameters()), wrt_initial=True)

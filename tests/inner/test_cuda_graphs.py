@@ -79,6 +79,17 @@ def test_without_memory_graphs_are_given_up_and_captured_again_on_a_gpu() -> Non
         torch.cuda.set_per_process_memory_fraction(1.0)
 
 
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="no two GPUs here")
+def test_graphs_on_a_gpu_that_was_not_the_current_one_are_not_empty() -> None:
+    under_test = graphed.Graphs().record(lambda x: [3 * x])
+    with torch.cuda.device(0):
+        found = [float(under_test(torch.tensor(float(a), device="cuda:1"))[0]) for a in range(5)]  # type: ignore[arg-type]
+    assert found == [0.0, 3.0, 6.0, 9.0, 12.0]
+    Machine("cuda:1").use()
+    assert torch.cuda.current_device() == 1
+    Machine("cuda:0").use()
+
+
 class StandIn:
     """For what a GPU has and a CPU has not; writes down the pools and devices that torch is asked for."""
 
