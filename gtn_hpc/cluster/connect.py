@@ -34,23 +34,26 @@ def connect(
     environment: RankEnvironment | None = None,
     timeout: float = TIMEOUT,
     meeting: float = MEETING,
+    sharing: bool = False,
 ) -> Connection:
     """Finds the other ranks, and this rank's device by `run.device`; all within `meeting` seconds.
 
     Later, an exchange that takes more than `timeout` seconds is an error.
 
     Raises:
-        ClusterError: ranks cannot be found, there is no such device, or two ranks are on one GPU.
+        ClusterError: ranks cannot be found, there is no such device, or two ranks are on one GPU, unless `sharing`.
     """
     environment = detect() if environment is None else environment
     own = devices.enter(devices.choose(device, environment))
     if own.type == "cuda":
         os.environ.setdefault("TORCH_NCCL_BLOCKING_WAIT", "1")
+        os.environ.setdefault("NCCL_NVLS_ENABLE", "0")  # sums by NVLink SHARP may differ from call to call
     if environment.world == 1:
         return Connection(environment, SoloCommunicator(), own)
     store = meet(environment, meeting)
     communicator = TorchCommunicator(
         store, environment.rank, environment.world, timeout=timeout, meeting=meeting, nccl=own.type == "cuda"
     )
-    devices.require_own_gpu(communicator, devices.gpu_identity(own, socket.gethostname()))
+    if not sharing:
+        devices.require_own_gpu(communicator, devices.gpu_identity(own, socket.gethostname()))
     return Connection(environment, communicator, own)
