@@ -9,9 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 
+from gtn_hpc.cluster.communicator import SoloCommunicator
+from gtn_hpc.core.errors import ClusterError
 from gtn_hpc.launch.doctor import files, software
-from gtn_hpc.launch.doctor.ranks import own_gpus
+from gtn_hpc.launch.doctor.ranks import bandwidth, over_nccl, own_gpus
 
 HERE = Path(__file__).parent
 
@@ -147,6 +150,7 @@ def test_two_ranks_on_one_gpu(tmp_path, with_slurm):
     says(found["all-reduce"], "ok" if milliseconds < 335.5 else "warn", "over 2 ranks takes")  # of 50 MB/s
     says(found["launcher"], "ok", "torchrun: rank 0 of 2, 0 of 2 on")
     assert "mpiexec" not in found
+    assert torch.cuda.is_available() or "all-reduce on GPUs" not in found
 
 
 def test_mpi_that_refuses_root():
@@ -158,3 +162,21 @@ def test_gpus_that_are_the_ranks_own():
     says(asdict(own_gpus(["a GPU 0", "a GPU 1", "b GPU 0"])), "ok", "3 ranks, each with a GPU of its own")
     says(asdict(own_gpus([None, None])), "ok", "no rank of 2 has a GPU")
     says(asdict(own_gpus(["a GPU 0", None, "a GPU 0"])), "fail", "a GPU 0: ranks 0, 2")
+
+
+class Unheard(SoloCommunicator):
+    """Ranks with GPUs between which nothing gets through."""
+
+    def start_sum(self, flat):
+        raise ClusterError("Rank 0 waited in vain for a sum: rank 1 did not come.")
+
+
+def test_a_sum_between_gpus_is_tried_where_each_rank_has_its_own_and_its_failure_is_told():
+    gpus, shared, none = own_gpus(["a GPU 0", "a GPU 1"]), own_gpus(["a GPU 0"] * 2), own_gpus([None])
+    assert over_nccl(SoloCommunicator(), torch.device("cpu"), none) is None
+    assert over_nccl(SoloCommunicator(), torch.device("cuda"), shared) is None
+    assert bandwidth(SoloCommunicator()).check == "all-reduce"
+    if not torch.cuda.is_available():
+        return
+    told = over_nccl(Unheard(), torch.device("cuda"), gpus)
+    says(asdict(told), "fail", "waited in vain for a sum", "NCCL_DEBUG=INFO")

@@ -1,7 +1,7 @@
 """All checks: those of this process, and under a launcher those of all ranks together."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gtn_hpc.cluster.environment import ALONE, RankEnvironment, detect
@@ -62,12 +62,21 @@ def _of_all(environment: RankEnvironment, findings: Sequence[Finding]) -> list[R
     try:
         from gtn_hpc.cluster.connect import connect
 
-        connection = connect("cpu", environment=environment, meeting=ranks.MEETING, timeout=ranks.MEETING)
+        device = ranks.device(environment)
+        connection = connect(
+            device, environment=environment, meeting=ranks.MEETING, timeout=ranks.MEETING, sharing=True
+        )
     except (ClusterError, ImportError) as error:
         failed = Finding("meeting", "fail", str(error), "Mend the master address, and open the ports between nodes.")
         return [Report(ranks.host(), (*findings, failed))]
-    with connection.communicator as communicator:
-        shared = ranks.together(communicator, environment)
-        own = Report(ranks.host(), (*findings, *(shared if environment.rank == 0 else ())))
-        everywhere = communicator.all_gather(own if environment.local_rank == 0 else None)
-    return [report for report in everywhere if report is not None] if environment.rank == 0 else [own]
+    communicator = connection.communicator
+    shared = ranks.together(communicator, environment)
+    own = Report(ranks.host(), (*findings, *(shared if environment.rank == 0 else ())))
+    everywhere = communicator.all_gather(own if environment.local_rank == 0 else None)
+    nccl = ranks.over_nccl(communicator, connection.device, shared[0])
+    if nccl is None or nccl.status != "fail":
+        communicator.close()
+    if environment.rank != 0:
+        return [own]
+    first = replace(own, findings=(*own.findings, *(() if nccl is None else (nccl,))))
+    return [first, *(report for report in everywhere[1:] if report is not None)]
