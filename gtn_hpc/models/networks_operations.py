@@ -51,7 +51,16 @@ class Average(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.size == 1:
             return x.mean(dim=(2, 3), keepdim=True)
+        if x.is_cuda and (x.shape[2] % self.size or x.shape[3] % self.size):
+            return average_of_windows(x, self.size)
         return F.adaptive_avg_pool2d(x, self.size)
+
+
+def average_of_windows(x: Tensor, size: int) -> Tensor:
+    """`adaptive_avg_pool2d` by slices: where windows overlap, its gradient on a GPU may differ from call to call."""
+    rows, columns = ([slice(i * n // size, -(-(i + 1) * n // size)) for i in range(size)] for n in x.shape[2:])
+    means = [x[:, :, row, column].mean(dim=(2, 3)) for row in rows for column in columns]
+    return torch.stack(means, dim=2).unflatten(2, (size, size))
 
 
 class Shift(nn.Module):

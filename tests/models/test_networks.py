@@ -14,7 +14,7 @@ from gtn_hpc.core.records import Architecture, ImageShape
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.learners import LearnerSpec, build_learner
 from gtn_hpc.models.networks import Network, Outputs, build_network
-from gtn_hpc.models.networks_operations import AvgPool, Drop, MaxPool
+from gtn_hpc.models.networks_operations import Average, AvgPool, Drop, MaxPool, average_of_windows
 from gtn_hpc.spaces import make_space
 from gtn_hpc.spaces.nasbench201 import OPERATIONS, write_cell
 from gtn_hpc.spaces.planner import Planner
@@ -263,3 +263,21 @@ def test_pooling_counts_existing_pixels_only(kernel, stride, size):
             for i in range(-(-rows // stride))
         ]
         torch.testing.assert_close(pool(kernel, stride)(x), torch.stack([torch.stack(r, -1) for r in expected], -2))
+
+
+GPU = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))
+
+
+@pytest.mark.parametrize("device", ["cpu", GPU])
+@pytest.mark.parametrize(("shape", "size"), [((5, 7), 2), ((3, 4), 2), ((8, 7), 3), ((2, 1), 2)], ids=str)
+def test_windows_that_overlap_are_averaged_as_adaptive_pooling_averages_them(shape, size, device):
+    x = images(3, ImageShape(2, *shape), torch.float64).to(device).requires_grad_()
+    weight = images(3, ImageShape(2, size, size), torch.float64).to(device)
+    expected = torch.nn.functional.adaptive_avg_pool2d(x, size)
+    (gradient,) = torch.autograd.grad((expected * weight).sum(), x)
+    for average in (lambda x: average_of_windows(x, size), Average(size)):
+        found = average(x)
+        torch.testing.assert_close(found, expected)
+        first, second = (torch.autograd.grad((found * weight).sum(), x, retain_graph=True)[0] for _ in range(2))
+        torch.testing.assert_close(first, gradient)
+        assert torch.equal(first, second)
