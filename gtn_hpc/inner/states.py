@@ -38,11 +38,11 @@ class Stacked(States):
             self.first, self.example = t, state
             self.stacks = [self._empty(value) for value in state.tensors()]
         for stack, value in zip(self.stacks, state.tensors(), strict=True):
-            stack[t - self.first].copy_(value)
+            stack[t - self.first].copy_(value, non_blocking=True)
 
     def take(self, t: int) -> FlatState:
         device = self.example.theta.device
-        return self.example.filled([stack[t - self.first].to(device) for stack in self.stacks])
+        return self.example.filled([stack[t - self.first].to(device, non_blocking=True) for stack in self.stacks])
 
     def _empty(self, value: Tensor) -> Tensor:
         device = "cpu" if self.on_host else value.device

@@ -53,3 +53,8 @@ def test_a_run_that_was_stopped_on_a_gpu_ends_with_the_same_curriculum(tmp_path)
         taught(tmp_path / "stopped", "run.device=cuda", "run.deadline=0.001")
     again = taught(tmp_path / "stopped", "run.device=cuda")
     assert again.digest() == whole.digest()
+
+
+def test_states_on_the_host_teach_the_same_bits(tmp_path):
+    flat = taught(tmp_path / "flat", "run.device=cuda")
+    assert taught(tmp_path / "host", "run.device=cuda", "engine.offload=host").digest() == flat.digest()
