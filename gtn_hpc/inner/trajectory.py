@@ -179,8 +179,19 @@ _FEWER_GRAPHS = (
 def out_of_memory(error: BaseException) -> bool:
     """Whether a device, the allocator of a CPU or Python itself had no memory left."""
     known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or any(words in str(error) for words in _WORDS)
+    said = (*_WORDS, *(_WORDS_ON_A_GPU if torch.cuda.is_available() else ()))
+    return known or any(words in str(error) for words in said)
 
 
-_WORDS = ("can't allocate memory", "out of memory", "could not create a primitive", "could not execute a primitive")
-"""What the allocators of torch say, and oneDNN, whose kernels allocate for themselves."""
+_WORDS = (
+    "can't allocate memory",
+    "out of memory",
+    "could not create a primitive",
+    "could not execute a primitive",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+"""What the allocators of torch say, and oneDNN, cuBLAS and cuDNN, whose kernels allocate for themselves."""
+
+_WORDS_ON_A_GPU = ("unable to find an engine",)
+"""What cuDNN says where no algorithm has the room that it needs."""

@@ -18,7 +18,7 @@ from gtn_hpc.inner.engine import Task
 from gtn_hpc.inner.flat import FlatLearner
 from gtn_hpc.inner.keeping import EVERYTHING, bytes_kept
 from gtn_hpc.inner.reverse import Reverse
-from gtn_hpc.inner.trajectory import Trajectory
+from gtn_hpc.inner.trajectory import Trajectory, out_of_memory
 from gtn_hpc.inner.unrolled import Unrolled
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.networks import build_network
@@ -139,6 +139,18 @@ def test_a_teacher_that_finds_no_memory_is_told_of_before_the_first_step() -> No
     task = make_task(make_learner(), teacher)
     with pytest.raises(OutOfMemory, match=r"step 0 of 3, in preparation\. The engine kept nothing yet"):
         Trajectory(Reverse())(replace(task, episode=replace(task.episode, show=show)), parameters(teacher))
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), torch.OutOfMemoryError("none"), RuntimeError("CUDA error: out of memory")]
+)
+def test_errors_of_allocators_are_those_of_memory(error: BaseException) -> None:
+    assert out_of_memory(error)
+    for said in ("CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", "error: CUDNN_STATUS_ALLOC_FAILED"):
+        assert out_of_memory(RuntimeError(said))
+    engine = RuntimeError("GET was unable to find an engine to execute this computation")
+    assert out_of_memory(engine) == torch.cuda.is_available()
+    assert not out_of_memory(RuntimeError("CUBLAS_STATUS_NOT_INITIALIZED"))
 
 
 def test_bytes_of_a_graph_are_counted() -> None:
