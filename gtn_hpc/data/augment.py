@@ -49,7 +49,14 @@ def _shifts(batch: int, reach: int, generator: Generator, x: Tensor) -> Tensor:
 
 
 def _integers(high: int, batch: int, generator: Generator, x: Tensor) -> Tensor:
-    return torch.randint(high, (batch, 1), generator=generator, device=generator.device).to(x.device)
+    return sent(torch.randint(high, (batch, 1), generator=generator, device=generator.device), x.device)
+
+
+def sent(drawn: Tensor, device: torch.device) -> Tensor:
+    """`drawn` on `device`; nobody waits for a GPU to have it."""
+    if device.type != "cuda" or drawn.is_cuda:
+        return drawn.to(device)
+    return drawn.pin_memory().to(device, non_blocking=True)
 
 
 def _within(places: Tensor, size: int) -> Tensor:

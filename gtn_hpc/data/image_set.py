@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from gtn_hpc.config.teaching import Augment
 from gtn_hpc.core.records import Batch, ImageShape
-from gtn_hpc.data.augment import augmented
+from gtn_hpc.data.augment import augmented, sent
 
 CHUNK = 4096
 
@@ -122,11 +122,11 @@ class ImageSet:
                 yield self.normalised(slice(start, start + batch))
             return
         order = torch.randperm(len(self), generator=generator, device=generator.device)
-        for indices in order.split(batch):
+        for indices in sent(order, self.labels.device).split(batch):
             yield self._augmented(self._picked(indices), generator, augment)
 
     def _picked(self, indices: Tensor) -> Batch:
-        indices = indices.to(self.labels.device)
+        indices = sent(indices, self.labels.device)
         labels = self.labels.index_select(0, indices)
         if self.held is not None:
             return Batch(self.held.index_select(0, indices), labels)

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,16 @@ from gtn_hpc.models.networks import Network, Outputs
 from gtn_hpc.models.precision import autocast
 from gtn_hpc.training.run import Measurement, measure
 from gtn_hpc.training.streams import half_cosine
+
+TOGETHER = 64
+"""Steps of which a GPU is asked together whether their gradients were finite, for it is waited for."""
+
+
+def require_finite(norms: Sequence[Tensor], epoch: int) -> None:
+    """Raises NonFiniteError for the first of the gradients' `norms` that is not."""
+    for norm in torch.stack(list(norms)).tolist() if norms else []:
+        if not math.isfinite(norm):
+            raise NonFiniteError(f"The gradient's norm is {norm} in epoch {epoch + 1}.")
 
 
 @dataclass
@@ -99,22 +109,27 @@ class Trainer:
         network, epoch = training.network, training.epoch
         for group in training.optimiser.param_groups:
             group["lr"] = self.recipe.lr * half_cosine(epoch, self.epochs)
-        order = torch_generator(self.seed, "final/order", self.stream, epoch)
-        with self._dropping(network, epoch, images.images.device):
+        order, device = torch_generator(self.seed, "final/order", self.stream, epoch), images.images.device
+        norms: list[Tensor] = []
+        with self._dropping(network, epoch, device):
             for batch in images.epoch(self.recipe.batch, order, self.recipe.augment):
                 if len(batch.y) > 1:  # batch norm has no statistics of a single image
-                    self._step(training, batch)
+                    norms.append(self._step(training, batch))
+                if len(norms) == (TOGETHER if device.type == "cuda" else 1):
+                    require_finite(norms, epoch)
+                    norms.clear()
+        require_finite(norms, epoch)
 
-    def _step(self, training: Training, batch: Batch) -> None:
+    def _step(self, training: Training, batch: Batch) -> Tensor:
+        """The gradient's norm before it was clipped."""
         training.network.train()
         training.optimiser.zero_grad(set_to_none=True)
         with autocast(batch.x.device, self.autocast):
             loss = self._loss(training.network(batch.x), batch.y)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(training.network.parameters(), self.recipe.clip)
-        if not bool(torch.isfinite(norm)):
-            raise NonFiniteError(f"The gradient's norm is {float(norm)} in epoch {training.epoch + 1}.")
         training.optimiser.step()
+        return norm
 
     def _loss(self, found: Tensor | Outputs, labels: Tensor) -> Tensor:
         if isinstance(found, Outputs):

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from gtn_hpc.config import Config, parse
-from gtn_hpc.core.errors import ConfigError, RunError
+from gtn_hpc.core.errors import ConfigError, NonFiniteError, RunError
 from gtn_hpc.core.records import Batch
 from gtn_hpc.data import ImageSet, Splits, load
 from gtn_hpc.final.finisher import Finisher
+from gtn_hpc.final.trainer import require_finite
 from gtn_hpc.final.weights import load_winner
 from gtn_hpc.final.winner import Progress, Winner
 from gtn_hpc.scores.rows import FinalRow
@@ -152,7 +153,15 @@ def test_a_diverging_training_is_a_row(tmp_path: Path) -> None:
     row = finish(finisher, winner(finisher))
     assert row.status == "nan"
     assert np.isnan(row.test_accuracy)
-    assert row.detail
+    assert "The gradient's norm is" in row.detail and "in epoch 1." in row.detail
+
+
+def test_of_several_steps_the_first_norm_that_is_not_finite_is_told() -> None:
+    norms = [torch.tensor(v) for v in (1.0, float("inf"), float("nan"), 2.0)]
+    require_finite(norms[:1], 3)
+    require_finite([], 3)
+    with pytest.raises(NonFiniteError, match=r"norm is inf in epoch 4\."):
+        require_finite(norms, 3)
 
 
 def test_a_larger_final_network_than_the_searched_one(tmp_path: Path) -> None:

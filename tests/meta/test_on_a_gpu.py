@@ -5,8 +5,11 @@ import torch
 
 from gtn_hpc.cluster.connect import connect
 from gtn_hpc.config import parse
+from gtn_hpc.config.teaching import Augment, Data
 from gtn_hpc.core.errors import Requeue
+from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.curriculum.file import read
+from gtn_hpc.data import load
 from gtn_hpc.meta.stage import train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU; benchmarks/2026-11-26-gpu.md")
@@ -58,3 +61,11 @@ def test_a_run_that_was_stopped_on_a_gpu_ends_with_the_same_curriculum(tmp_path)
 def test_states_on_the_host_teach_the_same_bits(tmp_path):
     flat = taught(tmp_path / "flat", "run.device=cuda")
     assert taught(tmp_path / "host", "run.device=cuda", "engine.offload=host").digest() == flat.digest()
+
+
+def test_a_gpu_is_shown_the_augmented_images_of_a_cpu():
+    here, there = (load(Data(name="digits"), seed=0, device=device).train for device in ("cpu", "cuda"))
+    augment = Augment(crop=2, flip=True, cutout=3)
+    for mine, other in zip(*(s.epoch(64, torch_generator(0, "test"), augment) for s in (here, there)), strict=True):
+        assert other.x.is_cuda and torch.equal(other.y.cpu(), mine.y)
+        torch.testing.assert_close(other.x.cpu(), mine.x)
