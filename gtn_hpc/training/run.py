@@ -79,11 +79,11 @@ def measure(learner: Learner, state: LearnerState, images: ImageSet, batch: int 
     Raises:
         NonFiniteError: the loss is NaN or infinite.
     """
-    correct, loss = 0.0, 0.0
+    sums = torch.zeros(2, dtype=torch.float64, device=images.labels.device)  # read once: a GPU is waited for once
     for x, y in images.epoch(batch):
         logits = evaluate(learner, state, x)
-        correct += float((logits.argmax(dim=1) == y).sum())
-        loss += float(F.cross_entropy(logits, y, reduction="sum"))
+        sums += torch.stack([(logits.argmax(dim=1) == y).sum(), F.cross_entropy(logits, y, reduction="sum")])
+    correct, loss = sums.tolist()
     if not loss < float("inf"):
         raise NonFiniteError(
             f"The learner's loss on {len(images)} images is {loss}.",

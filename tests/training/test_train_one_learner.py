@@ -11,10 +11,10 @@ from gtn_hpc.core.errors import NonFiniteError
 from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.data import Splits, load
 from gtn_hpc.inner.optimisers import SGD
-from gtn_hpc.inner.step import Learner
+from gtn_hpc.inner.step import Learner, evaluate
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.learners import LearnerSpec, build_learner
-from gtn_hpc.training.run import Progress, measure, train
+from gtn_hpc.training.run import Measurement, Progress, measure, train
 from gtn_hpc.training.streams import RealBatches, constant, cosine
 
 
@@ -59,6 +59,17 @@ def test_a_measurement_does_not_depend_on_its_batches(splits: Splits, learner: L
     whole, parts = measure(learner, state, splits.validation), measure(learner, state, splits.validation, batch=7)
     assert whole.accuracy == parts.accuracy
     assert whole.loss == pytest.approx(parts.loss, rel=1e-6)
+
+
+def test_a_measurement_is_the_sum_of_its_batches_to_the_last_bit(splits: Splits, learner: Learner) -> None:
+    state, correct, loss = learner.initial_state(), 0.0, 0.0
+    with torch.no_grad():
+        for x, y in splits.validation.epoch(7):
+            logits = evaluate(learner, state, x)
+            correct += float((logits.argmax(dim=1) == y).sum())
+            loss += float(F.cross_entropy(logits, y, reduction="sum"))
+    count = len(splits.validation)
+    assert measure(learner, state, splits.validation, batch=7) == Measurement(correct / count, loss / count)
 
 
 def test_in_bf16_the_loss_is_that_of_its_logits_in_float32(splits: Splits) -> None:
