@@ -47,10 +47,10 @@ class Player:
 
     @torch.no_grad()
     def logits(self, seen: Tensor) -> Tensor:
-        """Of scaled observations [B, S]: [B, A]."""
+        """Of scaled observations [B, S]: [B, A], float32 where forward passes have a type of their own."""
         with arithmetic(self.learner, seen):
             logits: Tensor = self.network(seen[:, :, None, None])
-        return logits
+        return logits if self.learner.autocast is None else logits.float()
 
     def drawing(self, draws: np.random.Generator) -> Policy:
         """Draws each action with its probability."""

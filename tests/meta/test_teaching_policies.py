@@ -75,6 +75,18 @@ def test_the_real_loss_has_the_gradient_of_the_actor_critic_loss(tmp_path):
     assert float(weights.std(correction=0)) == pytest.approx(1, rel=1e-3)
 
 
+def test_in_bf16_a_policy_gives_its_logits_in_float32(tmp_path):
+    room = prepare(tiny_policies(tmp_path, "run.precision=bf16"), CPU)
+    task = make_task(room, 0, 0)
+    player = Player(task.learner, task.initial, room.units)
+    seen = task.real[1].x[:, :, 0, 0]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        rounded = player.network(seen[:, :, None, None])
+    found = player.logits(seen)
+    assert (rounded.dtype, found.dtype) == (torch.bfloat16, torch.float32)
+    assert torch.equal(found, rounded.float())
+
+
 def test_the_critic_learns_what_policies_get(tmp_path):
     room = prepare(tiny_policies(tmp_path, "meta.batch=240", "rl.trace=1"), CPU)
     adam = torch.optim.Adam(room.critic.parameters(), lr=0.01)
