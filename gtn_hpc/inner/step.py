@@ -1,5 +1,6 @@
 """One step of a learner's training as a pure function of its state, and the real loss that judges the state."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,12 +96,17 @@ def real_loss(learner: Learner, state: LearnerState, batch: Batch) -> Tensor:
 
 @contextmanager
 def randomness_of_step(learner: Learner, t: int) -> Iterator[None]:
-    """Dropout as a function of (seed, t): a step that is computed again drops the same units."""
+    """Dropout as a function of (seed, t): a step that is computed again drops the same units.
+
+    Other GPUs than the learner's are not touched: that would take memory there.
+    """
     if not learner.stochastic:
         yield
         return
-    with torch.random.fork_rng():
-        torch.random.manual_seed(derive(learner.seed, "dropout", t))
+    own = [p.device.index for p in itertools.islice(learner.module.parameters(), 1) if p.is_cuda]
+    with torch.random.fork_rng(own, device_type="cuda"):
+        for generator in (torch.default_generator, *(torch.cuda.default_generators[index] for index in own)):
+            generator.manual_seed(derive(learner.seed, "dropout", t))
         yield
 
 

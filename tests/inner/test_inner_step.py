@@ -4,7 +4,8 @@ import pytest
 import torch
 from meta_tasks import IMAGE, make_learner, make_task, make_teacher, real_batch
 
-from gtn_hpc.inner.step import Learner, LearnerState, evaluate, inner_step, real_loss
+from gtn_hpc.core.streams import derive
+from gtn_hpc.inner.step import Learner, LearnerState, evaluate, inner_step, randomness_of_step, real_loss
 
 
 def after_a_step(learner: Learner, t: int = 0) -> LearnerState:
@@ -47,6 +48,31 @@ def test_the_same_step_drops_the_same_units_and_another_step_others() -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
     assert all(torch.equal(first.params[k], again.params[k]) for k in first.params)
     assert any(not torch.equal(first.params[k], other.params[k]) for k in first.params)
+
+
+GPUS = [pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))]
+
+
+@pytest.mark.parametrize("device", ["cpu", *GPUS])
+def test_what_a_step_draws_is_what_its_seed_draws(device: str) -> None:
+    learner = make_learner("linear", dropout=0.5)
+    learner.module.to(device)
+    with torch.random.fork_rng():
+        torch.manual_seed(derive(learner.seed, "dropout", 3))
+        expected = [torch.rand(5, device=place) for place in ("cpu", device)]
+    with randomness_of_step(learner, 3):
+        found = [torch.rand(5, device=place) for place in ("cpu", device)]
+    assert all(torch.equal(mine, other) for mine, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="no two GPUs here")
+def test_a_step_leaves_other_gpus_alone() -> None:
+    learner = make_learner("linear", dropout=0.5)
+    learner.module.to("cuda:1")
+    before = torch.cuda.get_rng_state(0)
+    with randomness_of_step(learner, 3):
+        assert torch.equal(torch.cuda.get_rng_state(0), before)
+        assert not torch.equal(torch.cuda.get_rng_state(1), before)
 
 
 def test_a_step_without_a_graph_leaves_its_input_alone_and_carries_no_graph() -> None:
