@@ -103,7 +103,8 @@ def require_own_gpu(communicator: "Communicator", identity: str | None) -> None:
     if shared:
         raise ClusterError(
             f"Two ranks on one GPU: {shared}.",
-            remedy="Start one rank a GPU (srun --gpus-per-task=1, torchrun --nproc-per-node=GPUS), or run.device=cpu.",
+            remedy="Start one rank a GPU (srun --ntasks-per-node=N --gpus-per-node=N --gpu-bind=none, "
+            "torchrun --nproc-per-node=GPUS), or run.device=cpu.",
         )
 
 

@@ -81,8 +81,10 @@ def _options(name: str, site: Site) -> Iterator[str]:
     yield f"--nodes={wanted.nodes}"
     yield f"--ntasks-per-node={wanted.tasks_per_node}"
     yield f"--cpus-per-task={wanted.cpus_per_task}"
-    if wanted.gpus_per_task and script.stage == "train" and site.teaching == "torchrun":
-        yield f"--gpus-per-node={wanted.gpus_per_task * wanted.tasks_per_node}"  # one agent a node shares them out
+    if wanted.gpus_per_task and script.stage == "train":
+        yield f"--gpus-per-node={wanted.gpus_per_task * wanted.tasks_per_node}"  # each rank takes its own of them
+        if site.teaching != "torchrun":
+            yield "--gpu-bind=none"  # ranks that cannot see each other's GPUs may lose NVLink between them
     elif wanted.gpus_per_task:
         yield f"--gpus-per-task={wanted.gpus_per_task}"
     if wanted.memory:

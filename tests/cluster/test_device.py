@@ -67,7 +67,7 @@ def test_two_ranks_on_one_gpu_are_refused_by_all():
     device.require_own_gpu(Told("a GPU 1", "a GPU 2", "b GPU 1", None, None), None)
     with pytest.raises(ClusterError, match=r"one GPU: a GPU 1: ranks \[0, 2\]") as caught:
         device.require_own_gpu(Told("a GPU 1", "a GPU 2", "a GPU 1"), "a GPU 1")
-    assert "--gpus-per-task=1" in caught.value.remedy
+    assert "--ntasks-per-node=N --gpus-per-node=N --gpu-bind=none" in caught.value.remedy
 
 
 def seats(world, hosts):

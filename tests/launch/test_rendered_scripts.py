@@ -61,6 +61,14 @@ def test_a_profile_reaches_the_script():
     assert "srun --mpi=pmix" in searching
 
 
+@pytest.mark.parametrize(("teaching", "bind"), [("srun", True), ("mpiexec", True), ("torchrun", False)])
+def test_ranks_that_teach_see_all_gpus_of_their_node(teaching, bind):
+    wanted = {"nodes": 2, "tasks_per_node": 4, "gpus_per_task": 1}
+    text = render("meta_train.sbatch", Site(teaching=teaching, train=wanted))
+    assert "#SBATCH --gpus-per-node=4\n" in text and "--gpus-per-task" not in text.partition("set -uo")[0]
+    assert ("#SBATCH --gpu-bind=none\n" in text) == bind
+
+
 def test_the_generic_profile_shows_every_default():
     assert load_site(str(ROOT / "configs" / "site" / "generic.yaml")) == Site() == load_site(None)
 

@@ -85,7 +85,10 @@ def own_gpus(gpus: list[str | None]) -> Finding:
             users.setdefault(gpu, []).append(rank)
     shared = [f"{gpu}: ranks {', '.join(map(str, ranks))}" for gpu, ranks in users.items() if len(ranks) > 1]
     if shared:
-        remedy = "One GPU a rank: srun --gpus-per-task=1, torchrun --nproc-per-node=GPUS, or run.device=cpu."
+        remedy = (
+            "One GPU a rank: srun --ntasks-per-node=N --gpus-per-node=N --gpu-bind=none, "
+            "torchrun --nproc-per-node=GPUS, or run.device=cpu."
+        )
         return Finding("own GPU", "fail", f"two ranks on one GPU ({'; '.join(shared)})", remedy)
     if not users:
         return Finding("own GPU", "ok", f"no rank of {len(gpus)} has a GPU")
