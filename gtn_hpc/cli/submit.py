@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +10,6 @@ from gtn_hpc.cli import console
 from gtn_hpc.cli.options import ConfigFile, Json, Overrides, SiteProfile, require_images
 from gtn_hpc.cli.standing import Watcher
 from gtn_hpc.cli.top import lines
-from gtn_hpc.core.errors import UsageError, nearest
 from gtn_hpc.core.rundir import RunDirectory
 
 if TYPE_CHECKING:
@@ -48,9 +47,6 @@ def submit(
     from gtn_hpc.config.site import load_site
     from gtn_hpc.launch import submitting
 
-    clusters = get_args(submitting.Cluster)
-    if cluster not in clusters:
-        raise UsageError(f"There is no cluster '{cluster}'.", remedy=nearest(cluster, clusters))
     settings, profile = load(config, overrides or ()), load_site(site)
     if stage != "train":
         require_images(settings, f"gtn submit --stage {stage}")

@@ -59,11 +59,13 @@ def submit(
     settings = config if isinstance(config, Config) else load(config, overrides)
     profile = site if isinstance(site, Site) else load_site(site)
     run = RunDirectory(Path(settings.run.root) / settings.run.name)
+    file = run.slurm / f"submitted-{time.strftime('%Y%m%d-%H%M%S')}.yaml"
+    planned = list(plans(settings, file, profile, stage, cluster, array))
     run.create()
-    file = _write_config(run, settings)
+    atomic.write_text(file, dump(settings))  # what is submitted is what runs, whatever happens to the user's file
     jobs: list[Job] = []
     before: list[str] = []
-    for plan in plans(settings, file, profile, stage, cluster, array):
+    for plan in planned:
         if cluster == "local" and plan.after:
             plan = replace(plan, tasks=tuple(replace(task, after=_processes(jobs)) for task in plan.tasks))
         waits_for = dependency(plan, before) if cluster == "slurm" else " ".join(job.id for job in jobs)
@@ -158,13 +160,6 @@ def dependency(plan: Plan, before: Sequence[str]) -> str:
         return ""
     needed = [f"afterok:{job}" for job in before[-2:-1]] if plan.after == "afterany" else []
     return ",".join([*needed, f"{plan.after}:{before[-1]}"])
-
-
-def _write_config(run: RunDirectory, settings: Config) -> Path:
-    """What is submitted is what runs, whatever happens to the file meanwhile."""
-    path = run.slurm / f"submitted-{time.strftime('%Y%m%d-%H%M%S')}.yaml"
-    atomic.write_text(path, dump(settings))
-    return path
 
 
 def _submit(plan: Plan, cluster: Cluster, profile: Site, run: RunDirectory, waits_for: str) -> list[Job]:

@@ -96,6 +96,21 @@ def test_what_cannot_be_submitted_is_refused(root):
         submit(TINY, [*root, "search.algorithm={name: evolution}"], stage="search", cluster="slurm", array=3)
 
 
+def test_what_is_refused_has_submitted_and_made_nothing(tmp_path, root, monkeypatch):
+    asked = tmp_path / "asked"
+    for name in ("sbatch", "srun"):  # a Slurm that notes what it is asked for
+        command = tmp_path / "bin" / name
+        command.parent.mkdir(exist_ok=True)
+        command.write_text(f"#!/bin/sh\necho {name} >> {asked}\necho Submitted batch job 1\n")
+        command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    with pytest.raises(UsageError, match="learns from scores"):
+        submit(TINY, [*root, "search.algorithm={name: evolution}"], stage="pipeline", array=4)
+    with pytest.raises(UsageError, match="'trian' cannot be submitted"):
+        submit(TINY, root, stage="trian")
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
 def test_what_waits_for_what():
     from gtn_hpc.config import load
     from gtn_hpc.config.site import Site
