@@ -10,10 +10,13 @@ from report_runs import Sizes, configured, whole_run, write_curriculum
 from gtn_hpc import stats
 from gtn_hpc.config.claim import claim
 from gtn_hpc.core.errors import StorageError, UsageError
+from gtn_hpc.core.events import EventLog
 from gtn_hpc.report import figures
+from gtn_hpc.report.blocks import Prose
 from gtn_hpc.report.evidence import gather
 from gtn_hpc.report.frames import ranking
 from gtn_hpc.report.page import write
+from gtn_hpc.report.sections import cost
 from gtn_hpc.report.wording import duration, percent, points, rank, short
 
 
@@ -79,6 +82,22 @@ def test_what_is_missing_is_a_line_with_the_command(tmp_path):
         assert f"this command makes it: {command} {run.config}" in text
     write_curriculum(run.curriculum, configured(tmp_path), evaluated=False)
     assert f"gtn evaluate {run.path}" in text_of(write([run], tmp_path / "report.html").read_text())
+
+
+def test_the_work_of_meta_training_is_that_of_all_its_ranks(tmp_path):
+    run = whole_run(tmp_path, sizes=Sizes(8, 4, 0))
+    assert "Meta-training took about 2 min 40 s (400 iterations of 0.4 s)" in work_of(run)
+    with EventLog(run.events / "train.jsonl") as log:
+        for done in range(10, 401, 10):
+            log.write(
+                "iterated", iteration=done - 1, loss=0.4, gradient_norm=1.0, lr=0.01, steps=8, seconds=0.4, ranks=4
+            )
+    assert "Meta-training took about 10 min 40 s (400 iterations of 1.6 s)" in work_of(run)
+
+
+def work_of(run):
+    """What the report says of who worked when, as text."""
+    return text_of(" ".join(block.text for block in cost.worked(gather(run)) if isinstance(block, Prose)))
 
 
 def test_constant_scores_are_told_in_words(tmp_path):

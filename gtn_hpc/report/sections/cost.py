@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from gtn_hpc.core.events import meta_seconds
 from gtn_hpc.report import figures
 from gtn_hpc.report.blocks import Block, Missing, Prose, Table, Text, figure
 from gtn_hpc.report.evidence import Evidence
@@ -83,9 +84,10 @@ def _in_words(evidence: Evidence, rows: pd.DataFrame) -> str:
 
 
 def _meta_training(evidence: Evidence) -> str:
-    """From the iterations that were logged to all of them."""
+    """Like the rest, of all its ranks."""
     logged = iterations(evidence.events)
     if logged.empty:
         return ""
-    each, done = logged["seconds"].mean(), int(logged["iteration"].max())
-    return f" Meta-training took about {duration(each * done)} ({plural(done, 'iteration')} of {duration(each)})."
+    seconds, done = meta_seconds(evidence.curriculum.parent), int(logged["iteration"].max())
+    each = duration(seconds / done)
+    return f" Meta-training took about {duration(seconds)} ({plural(done, 'iteration')} of {each})."
