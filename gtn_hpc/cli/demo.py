@@ -66,8 +66,8 @@ def demo(
 
     require_one_process("gtn demo")
     settings = load(CONFIG, [f"run.root={root}", *(QUICK if quick else ())])
-    require_writable(root / settings.run.name, "Name another place: --root DIRECTORY.")
-    with crashes_go_to(root / settings.run.name):
+    require_writable(settings.run.directory.path, "Name another place: --root DIRECTORY.")
+    with crashes_go_to(settings.run.directory.path):
         found = run_all(settings)
     if as_json:
         console.emit(_summary(found))

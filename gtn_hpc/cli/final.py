@@ -1,6 +1,5 @@
 """`gtn final`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,7 +37,7 @@ def final(
 
     settings = load(config, [*(overrides or ()), *([f"final.top_k={top_k}"] if top_k else [])])
     require_images(settings, "gtn final")
-    ranks, run = ranks_of(), RunDirectory(Path(settings.run.root) / settings.run.name)
+    ranks, run = ranks_of(), settings.run.directory
     with crashes_go_to(run.path):
         if ranks is not None and ranks.rank > 0:
             return assist(settings, run)

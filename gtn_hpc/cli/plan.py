@@ -9,7 +9,6 @@ import typer
 from gtn_hpc.cli import console
 from gtn_hpc.cli.options import ConfigFile, Json, Overrides, SiteProfile, require_images
 from gtn_hpc.core.errors import UsageError
-from gtn_hpc.core.rundir import RunDirectory
 
 SIMULATED = ("durations", "nodes", "walltime", "mtbf", "queue", "startup", "dispatch", "figure")
 """Options of --simulate."""
@@ -65,7 +64,7 @@ def plan(
         asked = simulation.Asked(durations, nodes, walltime, mtbf, queue, startup, dispatch, figure)
         return simulation.simulate(settings, profile, asked, as_json)
     _require_unsimulated(context)
-    run = RunDirectory(Path(settings.run.root) / settings.run.name)
+    run = settings.run.directory
     measured = measured_here(settings) if measure else None
     found = planning.forecasts(settings, profile, run, measured)[: None if settings.rl is None else 1]
     texts = render_all(profile)

@@ -40,7 +40,7 @@ def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = Fals
         return score_shard(settings)
     if settings.search.pool == "shared":
         return score_shared(settings)
-    ranks, run = ranks_of(settings), RunDirectory(Path(settings.run.root) / settings.run.name)
+    ranks, run = ranks_of(settings), settings.run.directory
     with crashes_go_to(run.path):
         if ranks is not None and ranks.rank > 0:
             return assist(settings, run, curriculum_for(settings, run))
@@ -82,7 +82,7 @@ def score_shard(settings: "Config") -> None:
     from gtn_hpc.search.watch import Watch
 
     shard = shard_of(settings)
-    run = RunDirectory(Path(settings.run.root) / settings.run.name)
+    run = settings.run.directory
     if shard.index == 0:
         run = claim(settings, "search")
         run.update_state("search", budget=settings.search.budget)

@@ -12,7 +12,6 @@ from gtn_hpc.cli.outputs import require_writable
 from gtn_hpc.config import Config
 from gtn_hpc.config.site import Site
 from gtn_hpc.core.errors import UsageError
-from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.launch.recorded import Recorded, of_run, recorded
 from gtn_hpc.launch.simulating import POOLS, Conditions, Pool, Replay, replay
 
@@ -56,7 +55,7 @@ def simulate(config: Config, site: Site, asked: Asked, as_json: bool) -> None:
     """
     if asked.figure is not None:
         require_writable(asked.figure)
-    run = RunDirectory(Path(config.run.root) / config.run.name)
+    run = config.run.directory
     known = recorded(asked.durations, Path(config.run.root)) if asked.durations else of_run(run)
     evaluations = config.search.budget * config.search.replicas
     durations = known.drawn(evaluations, config.run.seed)

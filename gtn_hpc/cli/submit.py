@@ -1,7 +1,6 @@
 """`gtn submit`."""
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +9,6 @@ from gtn_hpc.cli import console
 from gtn_hpc.cli.options import ConfigFile, Json, Overrides, SiteProfile, require_images
 from gtn_hpc.cli.standing import Watcher
 from gtn_hpc.cli.top import lines
-from gtn_hpc.core.rundir import RunDirectory
 
 if TYPE_CHECKING:
     from gtn_hpc.launch.job import Job
@@ -56,7 +54,7 @@ def submit(
     jobs = submitting.submit(settings, stage=stage, cluster=cluster, site=profile, array=array)  # type: ignore[arg-type]
     if not as_json:
         console.say("\n".join(f"{' '.join(job.stages)}: job {job.id}{_log_of(job)}" for job in jobs))
-    watcher = Watcher(RunDirectory(Path(settings.run.root) / settings.run.name))
+    watcher = Watcher(settings.run.directory)
     outcomes = _watch(jobs, watcher) if wait or cluster == "debug" else []
     if as_json:
         console.emit(

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gtn_hpc.cli import console, judged
@@ -26,7 +25,7 @@ def train(config: ConfigFile, overrides: Overrides = None, as_json: Json = False
     from gtn_hpc.config import load
 
     settings = load(config, overrides or ())
-    with crashes_go_to(Path(settings.run.root) / settings.run.name):
+    with crashes_go_to(settings.run.directory.path):
         taught = teach(settings)
     if taught.evaluation is None:
         return

@@ -1,7 +1,6 @@
 """Which configuration a run directory belongs to: a second start resumes, another configuration is refused."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from gtn_hpc.config.load import dump, load, parse
@@ -25,7 +24,7 @@ def claim(config: Config, stage: str) -> RunDirectory:
         RunError: the directory cannot be written, or its name is taken by another configuration.
         ConfigError: the config.yaml in it cannot be read.
     """
-    run = RunDirectory(Path(config.run.root) / config.run.name)
+    run = config.run.directory
     run.create()
     with run.changing() as state:
         claimed = set(state.get("sections", ()))

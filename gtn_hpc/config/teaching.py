@@ -1,11 +1,13 @@
 """Sections of the first stage: run, data, learners, teacher, inner, engine, meta, evaluate."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from gtn_hpc.config.base import Section
+from gtn_hpc.core.rundir import RunDirectory
 
 Width = Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
 
@@ -30,6 +32,11 @@ class Run(Section):
         None, gt=0, description="seconds after its start when a stage saves and asks for a requeue (empty: never)"
     )
     margin: float = Field(60, ge=0, description="seconds before the time limit of a Slurm job when it does the same")
+
+    @property
+    def directory(self) -> RunDirectory:
+        """Where the files of the run lie, there or not."""
+        return RunDirectory(Path(self.root) / self.name)
 
 
 class Augment(Section):

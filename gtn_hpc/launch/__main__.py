@@ -22,7 +22,7 @@ def main() -> int:
         if asked.question == "write-scripts":
             return _write(asked)
         config = load(asked.config, asked.overrides)
-        run = RunDirectory(Path(config.run.root) / config.run.name)
+        run = config.run.directory
         return _judge(asked, run) if asked.question == "after-step" else _tell(run)
     except GtnError as error:
         sys.stderr.write(f"gtn: {error}\n")

@@ -3,7 +3,6 @@
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from gtn_hpc.config import Config
 from gtn_hpc.config.site import Resources, Site
@@ -120,7 +119,7 @@ def lines(config: Config, found: list[Forecast], measured: Measured | None) -> I
         yield f"memory  {measured.peak_bytes / 2**20:.0f} MiB a process on {measured.device}"
         sizes = files(config, measured)
         yield "files   " + ", ".join(f"{name} {_size(size)}" for name, size in sizes.items())
-        yield f"        in {Path(config.run.root) / config.run.name}"
+        yield f"        in {config.run.directory.path}"
 
 
 def _size(size: int) -> str:

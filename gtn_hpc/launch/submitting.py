@@ -58,7 +58,7 @@ def submit(
     """
     settings = config if isinstance(config, Config) else load(config, overrides)
     profile = site if isinstance(site, Site) else load_site(site)
-    run = RunDirectory(Path(settings.run.root) / settings.run.name)
+    run = settings.run.directory
     file = run.slurm / f"submitted-{time.strftime('%Y%m%d-%H%M%S')}.yaml"
     planned = list(plans(settings, file, profile, stage, cluster, array))
     run.create()
@@ -82,7 +82,7 @@ def _processes(jobs: Sequence[Job]) -> tuple[int, ...]:
 def texts(settings: Config, profile: Site, stage: Stage, array: int = 1, cluster: Cluster = "slurm") -> dict[str, str]:
     """Name -> the batch script that `submit` would hand to sbatch, on `local` and `debug` the command lines that it
     would run; nothing is submitted or written."""
-    run = RunDirectory(Path(settings.run.root) / settings.run.name)
+    run = settings.run.directory
     planned = plans(settings, run.slurm / "CONFIG.yaml", profile, stage, cluster, array)
     return _scripts(planned, profile, run) if cluster == "slurm" else {plan.name: _commands(plan) for plan in planned}
 
@@ -112,7 +112,7 @@ def plans(
     for value, kind in ((stage, Stage), (cluster, Cluster)):
         if value not in get_args(kind):
             raise UsageError(f"'{value}' cannot be submitted.", remedy=nearest(value, get_args(kind)))
-    run = (Path(settings.run.root) / settings.run.name).absolute()
+    run = settings.run.directory.path.absolute()
     task = StageTask(file.absolute(), run, (stage,), (), profile.restarts)
     stages = PIPELINE if stage == "pipeline" else (stage,)
     if array > 1 and stage not in (("search", "pipeline") if cluster == "slurm" else ("search",)):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from gtn_hpc.cluster.communicator import Communicator
 from gtn_hpc.config import Config
@@ -22,7 +21,7 @@ def held(config: Config, communicator: Communicator) -> Iterator[RunDirectory]:
     with ExitStack() as locks:
 
         def take() -> RunDirectory:
-            run = RunDirectory(Path(config.run.root) / config.run.name)
+            run = config.run.directory
             run.create()
             locks.enter_context(
                 sole(run.path / "train.lock", f"training in {run.path}", patience=PATIENCE, required=False)
