@@ -7,12 +7,12 @@ from dataclasses import asdict
 import pandas as pd
 
 from gtn_hpc.report import figures
-from gtn_hpc.report.frames.teaching import advantage, evaluated, learning, read_lessons
+from gtn_hpc.report.frames.teaching import advantage, curriculum_file, evaluated, learning, read_lessons
 from gtn_hpc.report.script import Finding, names, parser, run
 
 
 def find(chosen: argparse.Namespace) -> Finding:
-    files = {name: path / "curriculum.h5" if path.is_dir() else path for name, path in names(chosen.paths).items()}
+    files = {name: curriculum_file(path) for name, path in names(chosen.paths).items()}
     lessons = {name: evaluated(read_lessons(path), path) for name, path in files.items()}
     table = pd.concat([learning(found).assign(run=name) for name, found in lessons.items()], ignore_index=True)
     ahead = {name: advantage(found) for name, found in lessons.items()}

@@ -6,6 +6,7 @@ import sys
 import pandas as pd
 
 from gtn_hpc.core.events import read_events
+from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.report import figures
 from gtn_hpc.report.frames.playing import played, returns
 from gtn_hpc.report.script import Finding, names, parser, run
@@ -13,9 +14,9 @@ from gtn_hpc.report.script import Finding, names, parser, run
 
 def find(chosen: argparse.Namespace) -> Finding:
     runs = names(chosen.paths)
-    curves = [played(read_events(path / "events" / "train.jsonl")).assign(run=name) for name, path in runs.items()]
+    curves = [played(read_events(RunDirectory(path).training_events)).assign(run=name) for name, path in runs.items()]
     table = pd.concat(curves, ignore_index=True)
-    arms = {name: returns(path / "curriculum.h5").to_dict("records") for name, path in runs.items()}
+    arms = {name: returns(RunDirectory(path).curriculum).to_dict("records") for name, path in runs.items()}
     return Finding(table, figures.meta_returns(table), {"returns": arms})
 
 

@@ -46,7 +46,7 @@ def final(
         console.emit({"run": run.path, "scores": run.scores, "final": [_summary(row) for row in rows]})
     else:
         show(rows)
-        console.say(f"Scores: {run.scores}\nTrained networks: {run.path / 'winners'}")
+        console.say(f"Scores: {run.scores}\nTrained networks: {run.winners}")
     return None
 
 

@@ -47,7 +47,7 @@ class Watcher:
         return found
 
     def _training(self) -> dict[str, Any]:
-        last = _last_events(self.run.events / "train.jsonl")
+        last = _last_events(self.run.training_events)
         told: dict[str, Any] = {}
         if step := last.get("iterated"):
             done, total = step["iteration"] + 1, step["iterations"]

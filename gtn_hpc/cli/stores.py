@@ -234,7 +234,7 @@ def _folded(source: RunDirectory | Path) -> Path:
     """The file to read, brought up to date where that may be done."""
     if isinstance(source, Path):
         return source
-    lock = source.journal / "fold.lock"
+    lock = source.fold_lock
     places = (source.path, lock if lock.exists() else source.journal)
     if source.journal.is_dir() and all(os.access(place, os.W_OK) for place in places):
         from gtn_hpc.scores.folding import fold_and_tell

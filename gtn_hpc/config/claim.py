@@ -42,7 +42,7 @@ def _left_by(run: RunDirectory, stages: Mapping[str, Any]) -> set[str]:
     left = {
         "train": run.curriculum.is_file() or any(run.checkpoints.glob("step-*")),
         "search": any(path.stat().st_size for path in run.journal.glob("*.jsonl")),
-        "final": bool(stages.get("final", {}).get("done")) or any((run.path / "final").glob("*")),
+        "final": bool(stages.get("final", {}).get("done")) or any(run.final.glob("*")),
     }
     return {section for stage, there in left.items() if there for section in SECTIONS[stage]}
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from gtn_hpc.config.explain import explain, variants
 from gtn_hpc.config.schema import Config
 from gtn_hpc.core.errors import ConfigError
+from gtn_hpc.core.rundir import RunDirectory
 
 CONFIGS = Path("configs")
 
@@ -25,9 +26,8 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: no file, no YAML, a key that does not exist or a value that does not fit.
     """
-    path = Path(path)
-    if (path / "config.yaml").is_file():
-        path = path / "config.yaml"
+    path, of_run = Path(path), RunDirectory(Path(path)).config
+    path = of_run if of_run.is_file() else path
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

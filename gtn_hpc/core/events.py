@@ -9,6 +9,8 @@ from statistics import fmean
 from types import TracebackType
 from typing import Any, Self
 
+from gtn_hpc.core.rundir import RunDirectory
+
 
 class EventLog:
     """Appends events to one file of one process; a line reaches the file whole, in one write.
@@ -62,7 +64,7 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
 def meta_seconds(run: Path) -> float:
     """Seconds of all ranks together that meta-training in the run directory `run` took, from the iterations that were
     logged to all of them; NaN where none was."""
-    path, seconds = run / "events" / "train.jsonl", dict[int, float]()
+    path, seconds = RunDirectory(run).training_events, dict[int, float]()
     for event in read_events(path) if path.is_file() else ():
         if event["kind"] == "iterated":
             seconds[event["iteration"]] = event["seconds"] * event.get("ranks", 1)  # older events name no ranks

@@ -48,12 +48,22 @@ class RunDirectory:
         return self.path / "events"
 
     @property
+    def training_events(self) -> Path:
+        """What the first rank of meta-training logs."""
+        return self.events / "train.jsonl"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
     @property
     def curriculum(self) -> Path:
         return self.path / "curriculum.h5"
+
+    @property
+    def refused(self) -> Path:
+        """Teachers whose meta-gradient was not finite."""
+        return self.path / "refused"
 
     @property
     def evaluations(self) -> Path:
@@ -64,8 +74,27 @@ class RunDirectory:
         return self.path / "journal"
 
     @property
+    def fold_lock(self) -> Path:
+        return self.journal / "fold.lock"
+
+    @property
     def scores(self) -> Path:
         return self.path / "scores.h5"
+
+    @property
+    def states(self) -> Path:
+        """Learners that successive halving may go on teaching."""
+        return self.path / "states"
+
+    @property
+    def final(self) -> Path:
+        """Checkpoints of winners in training."""
+        return self.path / "final"
+
+    @property
+    def winners(self) -> Path:
+        """Trained networks of winners."""
+        return self.path / "winners"
 
     @property
     def tensorboard(self) -> Path:

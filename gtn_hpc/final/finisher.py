@@ -9,6 +9,7 @@ from typing import Any
 from gtn_hpc.checkpoint import latest, save
 from gtn_hpc.config import Config
 from gtn_hpc.core.errors import NonFiniteError
+from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.data import Splits
 from gtn_hpc.final.trainer import Trainer, Training
@@ -38,6 +39,10 @@ class Finisher:
     splits: Splits
     directory: Path
     longest: float = STRETCH
+
+    @property
+    def run(self) -> RunDirectory:
+        return RunDirectory(self.directory)
 
     @cached_property
     def space(self) -> Space:
@@ -71,7 +76,7 @@ class Finisher:
             if after.epoch % every and clock.here < self.longest:
                 return False
             meta = {"curve": after.curve, "best_epoch": after.best_epoch, "seconds": clock.seconds}
-            save(self.directory / "final" / key, after.epoch, after.tensors(), meta, keep=2)
+            save(self.run.final / key, after.epoch, after.tensors(), meta, keep=2)
             return True
 
         self._trainer(key).run(training, splits.train, splits.validation, ended)
@@ -90,11 +95,11 @@ class Finisher:
 
     def _keep(self, winner: Winner, training: Training, found: dict[str, Any]) -> None:
         told = {"epoch": training.best_epoch} | {name: found[name] for name in ("val_accuracy", "test_accuracy")}
-        keep(self.directory / "winners", self.config, self.splits, winner, training.best, told)
+        keep(self.run.winners, self.config, self.splits, winner, training.best, told)
 
     def _resume(self, training: Training, key: str) -> float:
         """Seconds of the stretches before."""
-        loaded = latest(self.directory / "final" / key)
+        loaded = latest(self.run.final / key)
         if loaded is None:
             return 0.0
         training.restore(loaded.tensors, list(loaded.meta["curve"]), loaded.meta["best_epoch"])

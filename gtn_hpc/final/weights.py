@@ -78,7 +78,7 @@ def load_winner(run: RunDirectory | str | Path, which: int | str = 1) -> Trained
         RunError: there is no such winner, or several.
         CheckpointError: its file is damaged.
     """
-    directory = (run if isinstance(run, RunDirectory) else RunDirectory(Path(run))).path / "winners"
+    directory = (run if isinstance(run, RunDirectory) else RunDirectory(Path(run))).winners
     found = [loaded for path in sorted(directory.glob("*")) if (loaded := latest(path)) is not None]
     chosen = [
         loaded

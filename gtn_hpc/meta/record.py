@@ -13,10 +13,10 @@ from gtn_hpc.meta.room import AnyRoom
 
 
 class EventRecorder:
-    """Appends events to `events/train.jsonl`; of meta-iterations every `meta.log_every`-th and the last."""
+    """Appends events to the file `path`; of meta-iterations every `meta.log_every`-th and the last."""
 
-    def __init__(self, directory: Path, log_every: int) -> None:
-        self.log, self.log_every = EventLog(directory / "train.jsonl"), log_every
+    def __init__(self, path: Path, log_every: int) -> None:
+        self.log, self.log_every = EventLog(path), log_every
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Judging) or (isinstance(event, Iterated) and not _due(event, self.log_every)):

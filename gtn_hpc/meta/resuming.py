@@ -76,7 +76,7 @@ class Checkpoints:
 
     def keep_refused(self, place: Place, suspects: Sequence[Suspect]) -> Path:
         """The teacher of a refused meta-iteration, for `gtn check-grad --replay`; the last `meta.keep` stay."""
-        directory = self.run.path / "refused"
+        directory = self.run.refused
         if self.communicator.rank == 0:
             told = {"config": dump(self.config), "place": place.to_json(), "replicas": [asdict(s) for s in suspects]}
             checkpoint.save(directory, place.done, self.outer.state(), told, self.config.meta.keep)

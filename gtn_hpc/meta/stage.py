@@ -186,7 +186,7 @@ def _recorders(run: RunDirectory, room: AnyRoom, rank: int) -> Iterator[list[Obs
         return
     board = TensorBoard(run.tensorboard, room)
     try:
-        yield [EventRecorder(run.events, room.config.meta.log_every), board]
+        yield [EventRecorder(run.training_events, room.config.meta.log_every), board]
     except KeyboardInterrupt:
         raise  # its thread may wait for ever for what was interrupted, and closing waits for it
     except BaseException:

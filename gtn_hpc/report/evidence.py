@@ -91,7 +91,7 @@ def gather(run: RunDirectory) -> Evidence:
     """Opens what is there. Errors: ConfigError, StorageError."""
     config = load(run.config)
     curriculum = curriculum_path(config, run)
-    events = curriculum.parent / "events" / "train.jsonl"
+    events = RunDirectory(curriculum.parent).training_events
     return Evidence(
         run=run,
         config=config,

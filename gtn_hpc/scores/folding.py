@@ -170,7 +170,7 @@ def _reaches(path: Path, position: Position) -> bool:
 def locked(run: RunDirectory, *, wait: bool = True) -> Iterator[bool]:
     """Holds the fold lock of a run while the block runs; yields whether it was got."""
     run.journal.mkdir(parents=True, exist_ok=True)
-    with open_lock(run.journal / "fold.lock") as file:
+    with open_lock(run.fold_lock) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

@@ -40,7 +40,8 @@ def merge(out: Path, inputs: Sequence[Source]) -> folding.FoldReport:
         StorageError: the inputs were scored with different image sets or on images of different shapes.
     """
     out = Path(out)
-    if (out.parent / "journal").is_dir() and out.name == "scores.h5":
+    run = RunDirectory(out.parent)
+    if run.journal.is_dir() and out == run.scores:
         raise StorageError(f"{out} belongs to a run.", remedy="Give the merged file another name.")
     if not inputs:
         raise StorageError("There is nothing to merge.", remedy="Name at least one run or scores file.")

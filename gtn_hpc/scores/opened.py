@@ -13,6 +13,7 @@ import numpy as np
 
 from gtn_hpc import storage
 from gtn_hpc.core.errors import StorageError, nearest
+from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores.schema import DESCRIPTIONS, SCHEMA, TABLES, upgrade_names
 from gtn_hpc.scores.tables import Columns, conform
 from gtn_hpc.storage import StoredFile
@@ -176,14 +177,15 @@ def open(path: Path | str) -> ScoreTables:
     """Opens a scores file, or that of a run directory, for analysis. Errors: StorageError, with the remedy."""
     path = Path(path)
     if path.is_dir():
-        path = path / "scores.h5"
-        if not path.is_file() and (path.parent / "journal").is_dir():
+        run = RunDirectory(path)
+        path = run.scores
+        if not path.is_file() and run.journal.is_dir():
             raise StorageError(
                 f"There is no {path} yet, only journals.",
                 remedy=f"Fold them: gtn scores show {path.parent}",
             )
     if not path.exists():
-        of_run = (path.parent / "config.yaml").is_file()
+        of_run = RunDirectory(path.parent).config.is_file()
         raise StorageError(
             f"There is no file {path}.",
             remedy="Nothing is scored yet: gtn search CONFIG"

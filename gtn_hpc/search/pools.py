@@ -26,7 +26,7 @@ def setting_of(config: Config, run: RunDirectory, curriculum: Path) -> Setting:
         StorageError: the curriculum cannot be read.
         ConfigError: steps are asked for that no training comes to.
     """
-    states = run.path / "states" if isinstance(config.search.algorithm, SuccessiveHalving) else None
+    states = run.states if isinstance(config.search.algorithm, SuccessiveHalving) else None
     setting = Setting(config, curriculum, read_header(curriculum, config.inner), states)
     setting.require_steps()
     return setting

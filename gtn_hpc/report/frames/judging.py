@@ -13,7 +13,7 @@ from gtn_hpc.config import Config, parse
 from gtn_hpc.config.teaching import Learner
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.events import meta_seconds
-from gtn_hpc.report.frames.teaching import SOURCES, Array, read_lessons
+from gtn_hpc.report.frames.teaching import SOURCES, Array, curriculum_file, read_lessons
 from gtn_hpc.storage import Schema
 
 JUDGEMENT = Schema("judgement", 1)
@@ -67,7 +67,7 @@ def read_teacher(path: Path, name: str) -> Teacher:
     Raises:
         StorageError, ConfigError: a file is missing or damaged.
     """
-    curriculum = path / "curriculum.h5" if path.is_dir() else path
+    curriculum = curriculum_file(path)
     lessons = read_lessons(curriculum)
     told = lessons.attributes
     config = parse(str(told["config"])) if str(told.get("config", "")).strip() else None

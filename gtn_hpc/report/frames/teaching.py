@@ -49,6 +49,11 @@ class Lessons:
         return int(self.y.shape[2])
 
 
+def curriculum_file(path: Path) -> Path:
+    """That of a run directory, or `path` itself."""
+    return RunDirectory(path).curriculum if path.is_dir() else path
+
+
 def read_lessons(path: Path) -> Lessons:
     """The curriculum file at `path`. Errors: StorageError."""
     with storage.open_file(path, SCHEMA) as file:
