@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from gtn_hpc import __version__, storage
 from gtn_hpc.core.atomic import appearing, replacing, write_json
 from gtn_hpc.core.errors import DataError, StorageError
-from gtn_hpc.curriculum.file import MEANINGS, SCHEMA, CurriculumFile
-from gtn_hpc.curriculum.parts import DIMS
+from gtn_hpc.curriculum.file import MEANINGS, CurriculumFile
+from gtn_hpc.curriculum.parts import DIMS, SCHEMA
 from gtn_hpc.data.pictures import encode, shades
 
 Array = NDArray[Any]

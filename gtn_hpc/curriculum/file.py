@@ -18,10 +18,9 @@ from gtn_hpc.config.curriculum import require_file, stated_cycle, stated_inner
 from gtn_hpc.core.errors import DataError, StorageError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.curriculum.frozen import Frozen
-from gtn_hpc.curriculum.parts import DIMS, per_channel, read_values
-from gtn_hpc.storage import Column, Schema
+from gtn_hpc.curriculum.parts import DIMS, SCHEMA, per_channel, read_values
+from gtn_hpc.storage import Column
 
-SCHEMA = Schema("curriculum", 1)
 MEANINGS = {
     "x": "training images in units of the image set's standard deviation",
     "y": "class probabilities",

@@ -9,7 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gtn_hpc.core.errors import StorageError
-from gtn_hpc.storage import StoredFile
+from gtn_hpc.storage import Schema, StoredFile
+
+SCHEMA = Schema("curriculum", 1)
+JUDGEMENT = Schema("judgement", 1)
+"""Kind of the files in a run's `evaluations/`."""
 
 Array = NDArray[Any]
 

@@ -13,14 +13,12 @@ from gtn_hpc.core.records import digest as digest_of
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.frozen import Frozen
+from gtn_hpc.curriculum.parts import JUDGEMENT, SCHEMA
 from gtn_hpc.data import Splits
 from gtn_hpc.meta.evaluation import Evaluation
 from gtn_hpc.meta.pupil import ON_THE_WAY
 from gtn_hpc.meta.real_data import Control
 from gtn_hpc.storage import Column, Schema
-
-JUDGEMENT = Schema("judgement", 1)
-"""Kind of the files in a run's `evaluations/`."""
 
 
 def export(
@@ -39,7 +37,7 @@ def export(
     file.write(path, frozen, description, config=dump(config), dtype=dtype, evaluation=columns, attributes=attributes)
 
 
-def read_evaluation(path: Path, schema: Schema = file.SCHEMA) -> Evaluation | None:
+def read_evaluation(path: Path, schema: Schema = SCHEMA) -> Evaluation | None:
     """What `export` wrote about the accuracy of the curriculum at `path`, None where it was not measured; or, of a file
     of the schema `JUDGEMENT`, what `record` wrote."""
     with storage.open_file(path, schema) as opened:

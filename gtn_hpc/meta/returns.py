@@ -11,6 +11,7 @@ from gtn_hpc import storage
 from gtn_hpc.config import Config, dump
 from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.frozen import Frozen
+from gtn_hpc.curriculum.parts import SCHEMA
 from gtn_hpc.storage import Column
 
 ARMS = {
@@ -46,7 +47,7 @@ def export(
 
 def read_returns(path: Path) -> Returns | None:
     """What `export` wrote; None where no policy was judged."""
-    with storage.open_file(path, file.SCHEMA) as opened:
+    with storage.open_file(path, SCHEMA) as opened:
         if "evaluation" not in opened.groups:
             return None
         columns = opened.read("evaluation", [f"returns_{arm}" for arm in ARMS])

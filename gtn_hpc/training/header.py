@@ -7,10 +7,8 @@ from pathlib import Path
 from gtn_hpc.config.curriculum import digest_head, require_file, stated_cycle, stated_inner
 from gtn_hpc.config.teaching import Inner
 from gtn_hpc.core.records import ImageShape
-from gtn_hpc.curriculum.parts import DIMS, read_values, require_form
-from gtn_hpc.storage import Schema, StoredFile, open_file
-
-SCHEMA = Schema("curriculum", 1)
+from gtn_hpc.curriculum.parts import DIMS, SCHEMA, read_values, require_form
+from gtn_hpc.storage import StoredFile, open_file
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from gtn_process import gtn
 
 from gtn_hpc import storage
-from gtn_hpc.training.header import SCHEMA
+from gtn_hpc.curriculum.parts import SCHEMA
 
 LONGEST = 12
 """Lines of a message; those about missing data list places and ways."""

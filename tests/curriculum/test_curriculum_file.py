@@ -15,8 +15,9 @@ from gtn_hpc.config.teaching import Inner
 from gtn_hpc.core.errors import DataError, StorageError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.curriculum import file
-from gtn_hpc.curriculum.file import SCHEMA, Description
+from gtn_hpc.curriculum.file import Description
 from gtn_hpc.curriculum.frozen import Frozen
+from gtn_hpc.curriculum.parts import SCHEMA
 from gtn_hpc.storage import Column
 from gtn_hpc.training.header import read_header
 

@@ -11,9 +11,10 @@ from gtn_hpc import storage
 from gtn_hpc.config import parse
 from gtn_hpc.core.errors import DataError, UsageError
 from gtn_hpc.curriculum import file
+from gtn_hpc.curriculum.parts import JUDGEMENT, SCHEMA
 from gtn_hpc.meta import pupil
 from gtn_hpc.meta.evaluation import evaluate_teacher, final_accuracies
-from gtn_hpc.meta.export import JUDGEMENT, read_evaluation, record
+from gtn_hpc.meta.export import read_evaluation, record
 from gtn_hpc.meta.judge import config_of, judge, of_families, reencode
 from gtn_hpc.meta.replica import drawn
 from gtn_hpc.meta.setup import prepare
@@ -194,7 +195,7 @@ def foreign(path, x, y):
         "lr": storage.Column(np.full(steps, 0.2, np.float32), dims=("step",)),
         "momentum": storage.Column(np.full(steps, 0.5, np.float32), dims=("step",)),
     }
-    storage.write(path, {"/": columns}, {"order": "fixed"}, schema=file.SCHEMA)
+    storage.write(path, {"/": columns}, {"order": "fixed"}, schema=SCHEMA)
     return file.read(path)
 
 

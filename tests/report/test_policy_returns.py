@@ -11,8 +11,8 @@ from gtn_hpc import storage
 from gtn_hpc.config import dump, parse
 from gtn_hpc.core.events import EventLog
 from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.curriculum.parts import SCHEMA
 from gtn_hpc.report.frames.playing import played, returns
-from gtn_hpc.report.frames.teaching import SCHEMA
 from gtn_hpc.report.page import write
 from gtn_hpc.storage import Column
 

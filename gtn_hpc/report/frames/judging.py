@@ -13,10 +13,9 @@ from gtn_hpc.config import Config, parse
 from gtn_hpc.config.teaching import Learner
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.events import meta_seconds
+from gtn_hpc.curriculum.parts import JUDGEMENT
 from gtn_hpc.report.frames.teaching import SOURCES, Array, curriculum_file, read_lessons
-from gtn_hpc.storage import Schema
 
-JUDGEMENT = Schema("judgement", 1)
 SPLITS = ("validation", "test")
 
 

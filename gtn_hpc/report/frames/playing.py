@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gtn_hpc import stats, storage
-from gtn_hpc.report.frames.teaching import SCHEMA
+from gtn_hpc.curriculum.parts import SCHEMA
 
 ARMS = {"taught": "{steps} by the teacher", "untaught": "no step", "untrained": "{steps} by a random teacher"}
 """Columns `returns_*` of the group evaluation, and their names for readers."""

@@ -15,11 +15,10 @@ from gtn_hpc.config.curriculum import curriculum_path
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.events import meta_seconds
 from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.curriculum.parts import DIMS, SCHEMA
 from gtn_hpc.scores import ScoreTables
 from gtn_hpc.stats import Estimate
-from gtn_hpc.storage import Schema
 
-SCHEMA = Schema("curriculum", 1)
 SOURCES = {"teacher": "teacher", "real_data": "real data"}
 
 Array = NDArray[Any]
@@ -57,7 +56,7 @@ def curriculum_file(path: Path) -> Path:
 def read_lessons(path: Path) -> Lessons:
     """The curriculum file at `path`. Errors: StorageError."""
     with storage.open_file(path, SCHEMA) as file:
-        columns = file.read("/", ["x", "y", "lr", "momentum"])
+        columns = file.read("/", list(DIMS))
         told = file.read("evaluation") if "evaluation" in file.groups else {}
         accuracy = {name: told[column] for column, name in SOURCES.items() if column in told}
         return Lessons(**columns, accuracy=accuracy, attributes=dict(file.attributes))
