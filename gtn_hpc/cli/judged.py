@@ -1,6 +1,6 @@
 """How good a teacher is, as numbers and as a table: by accuracies of learners, or by returns of policies."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,9 +106,7 @@ def _side(accuracies: Any) -> dict[str, Any]:
     from gtn_hpc.stats import mean, sd
 
     last = accuracies[:, -1]
-    found = mean(last)
-    found = replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
-    return asdict(found) | {"sd": sd(last), "after_step": accuracies.mean(axis=0).tolist()}
+    return asdict(mean(last, within=(0, 1))) | {"sd": sd(last), "after_step": accuracies.mean(axis=0).tolist()}
 
 
 def _show_accuracies(found: dict[str, Any], of_family: str) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from gtn_hpc import storage
+from gtn_hpc.config import Config
 from gtn_hpc.config.curriculum import require_file, stated_cycle, stated_inner
 from gtn_hpc.core.errors import DataError, StorageError
 from gtn_hpc.core.records import ImageShape
@@ -42,6 +43,18 @@ class Description:
     optimiser: Mapping[str, Any]
     learners: tuple[str, ...]
     arm: str
+
+    @classmethod
+    def of(cls, config: Config, data: str, mean: torch.Tensor, std: torch.Tensor) -> "Description":
+        """Of what is taught by `config` on images of the set `data`, with their `mean` and `std` [C]."""
+        return cls(
+            data=data,
+            mean=tuple(mean.tolist()),
+            std=tuple(std.tolist()),
+            optimiser=config.inner.model_dump(mode="json"),
+            learners=tuple(section.family for section in config.learners),
+            arm=config.teacher.curriculum.arm,
+        )
 
 
 @dataclass(frozen=True, eq=False)

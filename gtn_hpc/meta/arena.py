@@ -81,16 +81,8 @@ class Arena(Room[Returns]):
         return self.examination.arms(frozen, self._untrained(frozen), self.config.evaluate.learners, tell)
 
     def export(self, path: Path, frozen: Frozen, found: Returns | None, dtype: str = "float32") -> None:
-        config, units = self.config, self.units
-        description = file.Description(
-            data=self.rl.environment,
-            mean=tuple(units.mean.tolist()),
-            std=tuple(units.std.tolist()),
-            optimiser=config.inner.model_dump(mode="json"),
-            learners=tuple(section.family for section in config.learners),
-            arm=config.teacher.curriculum.arm,
-        )
-        export(path, config, description, frozen, found, dtype)
+        description = file.Description.of(self.config, self.rl.environment, self.units.mean, self.units.std)
+        export(path, self.config, description, frozen, found, dtype)
 
     def read(self, path: Path) -> Returns | None:
         return read_returns(path)

@@ -25,14 +25,7 @@ def export(
     path: Path, config: Config, splits: Splits, frozen: Frozen, evaluation: Evaluation | None, dtype: str = "float32"
 ) -> None:
     """Writes `frozen` to `path` with image set, normalisation, inner optimiser, taught families and accuracies."""
-    description = file.Description(
-        data=splits.name,
-        mean=tuple(splits.train.mean.tolist()),
-        std=tuple(splits.train.std.tolist()),
-        optimiser=config.inner.model_dump(mode="json"),
-        learners=tuple(section.family for section in config.learners),
-        arm=config.teacher.curriculum.arm,
-    )
+    description = file.Description.of(config, splits.name, splits.train.mean, splits.train.std)
     columns, attributes = ({}, {}) if evaluation is None else _told(evaluation)
     file.write(path, frozen, description, config=dump(config), dtype=dtype, evaluation=columns, attributes=attributes)
 

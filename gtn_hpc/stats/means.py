@@ -20,10 +20,12 @@ def mean(
     sample: ArrayLike,
     *,
     method: Literal["t", "percentile"] = "t",
+    within: tuple[float, float] = (-np.inf, np.inf),
     rng: np.random.Generator | None = None,
     resamples: int = 10_000,
 ) -> Estimate:
-    """The mean with Student's interval, or with a bootstrap interval, which needs `rng`.
+    """The mean with Student's interval as far as it lies `within` what is possible, or with a bootstrap interval,
+    which needs `rng`.
 
     A single point has a mean without an interval; equal points have an interval of length zero, and the note says so.
     """
@@ -36,7 +38,7 @@ def mean(
     if np.ptp(values) == 0:
         return Estimate(average, average, average, len(values), notes(told, "all points are equal"))
     if method == "t":
-        low, high = _student(values)
+        low, high = np.clip(_student(values), *within).tolist()
         return Estimate(average, low, high, len(values), told)
     if rng is None:
         raise ValueError("A bootstrap interval needs a random generator: rng=numpy.random.default_rng(seed).")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from report_runs import Sizes, configured, whole_run
 
-from gtn_hpc import scores
+from gtn_hpc import scores, stats
 from gtn_hpc.core.streams import numpy_rng
 from gtn_hpc.report.evidence import gather
 from gtn_hpc.report.frames import cost, estimates, ranking, searching, teaching
@@ -124,6 +124,16 @@ def test_busy_stretches_hold_all_work(finished):
 def test_events_done_twice_count_once():
     events = [{"kind": "iterated", "iteration": k, "loss": float(k)} for k in (0, 1, 2, 1, 2, 3)]
     assert teaching.iterations(events)["iteration"].tolist() == [1, 2, 3, 4]
+
+
+def test_intervals_of_few_learners_end_where_accuracies_do():
+    accuracy = {"teacher": np.array([[0.01, 0.99], [0.1, 0.9], [0.05, 0.95]])}
+    few = teaching.Lessons(np.empty(2), np.empty(2), np.empty(2), np.empty(2), accuracy, {})
+    assert teaching.learning(few)[["low", "high"]].to_numpy().tolist() == [
+        [0.0, pytest.approx(stats.mean([0.01, 0.1, 0.05]).high)],
+        [pytest.approx(stats.mean([0.99, 0.9, 0.95]).low), 1.0],
+    ]
+    assert teaching.accuracy_at_end(few).high == 1.0
 
 
 def test_a_curriculum_without_an_evaluation_says_how_to_get_one(tmp_path):

@@ -176,6 +176,14 @@ def test_student_intervals_equal_scipy():
     assert stats.mean(a) == stats.Estimate(a.mean(), low, high, 25, "", 0.95)
 
 
+def test_a_students_interval_ends_where_values_do():
+    few = [0.99, 0.9, 0.95]
+    free, kept = stats.mean(few), stats.mean(few, within=(0, 1))
+    assert free.high > 1
+    assert (kept.value, kept.low, kept.high) == (free.value, free.low, 1.0)
+    assert stats.mean([-value for value in few], within=(-1, 0)).low == -1.0
+
+
 def test_pairing_removes_what_learners_share():
     learner = rng(10).normal(size=50)
     first, second = learner + 0.1 + 0.01 * rng(11).normal(size=50), learner

@@ -162,11 +162,10 @@ def spread(runs: Sequence[Array]) -> Spread:
     """Of the accuracies of each run's learners; Student's 95 % interval, as far as it lies between 0 and 1."""
     several = len(runs) > 1
     sample = np.array([run.mean() for run in runs]) if several else runs[0]
-    found = stats.mean(sample)
+    found = stats.mean(sample, within=(0, 1))
     sd = stats.sd(sample)
     count = sum(len(run) for run in runs)
-    low, high = np.clip([found.low, found.high], 0.0, 1.0)
-    return Spread(found.value, sd, float(low), float(high), len(runs), count, "runs" if several else "learners")
+    return Spread(found.value, sd, found.low, found.high, len(runs), count, "runs" if several else "learners")
 
 
 def require_same(teachers: Sequence[Teacher], *names: str) -> None:

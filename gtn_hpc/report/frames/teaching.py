@@ -63,14 +63,15 @@ def read_lessons(path: Path) -> Lessons:
 
 
 def learning(lessons: Lessons) -> pd.DataFrame:
-    """Mean accuracy over learners after each inner step with Student's 95 % interval, by source.
+    """Mean accuracy over learners after each inner step, by source, with Student's 95 % interval as far as it lies
+    between 0 and 1.
 
     Columns: source, step (from 1), mean, low, high, learners.
     """
     rows = [
         {"source": source, "step": step, "mean": found.value, "low": found.low, "high": found.high, "learners": found.n}
         for source, accuracy in lessons.accuracy.items()
-        for step, found in enumerate((stats.mean(column) for column in accuracy.T), start=1)
+        for step, found in enumerate((stats.mean(column, within=(0, 1)) for column in accuracy.T), start=1)
     ]
     return pd.DataFrame(rows, columns=["source", "step", "mean", "low", "high", "learners"])
 
@@ -120,5 +121,5 @@ def evaluations(events: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def accuracy_at_end(lessons: Lessons, source: str = "teacher") -> Estimate:
-    """Mean over learners after the last step, with Student's interval."""
-    return stats.mean(np.asarray(lessons.accuracy[source])[:, -1])
+    """Mean over learners after the last step, with Student's interval as far as it lies between 0 and 1."""
+    return stats.mean(np.asarray(lessons.accuracy[source])[:, -1], within=(0, 1))
