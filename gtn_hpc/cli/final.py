@@ -1,5 +1,6 @@
 """`gtn final`."""
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,22 +57,33 @@ def train_winners(settings: "Config", run: RunDirectory) -> "list[FinalRow]":
 
     epochs = settings.final.epochs
     with Meter("training", settings.final.top_k * epochs) as meter, stoppable(run, "final", settings) as stop:
-        reached, before = dict[int, int](), 0
+        told = Training(meter, epochs)
+        return run_final(settings, run, Watch(told.begun, told.epoch, told.row, lambda: bool(stop), console.note))
 
-        def begun(winners: int) -> None:
-            nonlocal before
-            before = winners * epochs
 
-        def epoch(winner: "Winner", done: int, accuracy: float) -> None:
-            reached[winner.place] = done
-            meter.reach(before + sum(reached.values()), f"winner {winner.place}: {100 * accuracy:.1f} %")
+@dataclass
+class Training:
+    """Moves the meter of the final stage, by epochs: what the members of `Watch` of these names are."""
 
-        def row(found: "FinalRow") -> None:
-            reached[int(found.extra["place"])] = epochs
-            if found.epochs < epochs:
-                meter.reach(before + sum(reached.values()), f"winner {found.extra['place']:g}: {found.status}")
+    meter: Meter
+    epochs: int
+    before: int = 0
+    reached: dict[int, int] = field(default_factory=dict)
 
-        return run_final(settings, run, Watch(begun, epoch, row, lambda: bool(stop), console.note))
+    def begun(self, winners: int) -> None:
+        self.before = winners * self.epochs
+
+    def epoch(self, winner: "Winner", done: int, accuracy: float) -> None:
+        self.reached[winner.place] = done
+        self._tell(f"winner {winner.place}: {100 * accuracy:.1f} %")
+
+    def row(self, found: "FinalRow") -> None:
+        self.reached[int(found.extra["place"])] = self.epochs
+        if found.epochs < self.epochs:
+            self._tell(f"winner {found.extra['place']:g}: {found.status}")
+
+    def _tell(self, text: str) -> None:
+        self.meter.reach(self.before + sum(self.reached.values()), text)
 
 
 def show(rows: "list[FinalRow]") -> None:

@@ -1,7 +1,7 @@
 """`gtn search`."""
 
 import math
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,10 +36,8 @@ def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = Fals
 
     settings = load(config, overrides or ())
     require_images(settings, "gtn search")
-    if settings.search.pool == "shards":
-        return score_shard(settings)
-    if settings.search.pool == "shared":
-        return score_shared(settings)
+    if settings.search.pool in ("shards", "shared"):
+        return score_part(settings)
     ranks, run = ranks_of(settings), settings.run.directory
     with crashes_go_to(run.path):
         if ranks is not None and ranks.rank > 0:
@@ -70,42 +68,27 @@ def score_all(settings: "Config", run: RunDirectory) -> "SearchReport":
 
     curriculum = curriculum_for(settings, run)
     with Meter("scoring", settings.search.budget) as meter, stoppable(run, "search", settings) as stop:
-        best, begun, outcome, certificate = watching(meter, settings.search.budget)
-        watch = Watch(begun, outcome, certificate, lambda: bool(stop), console.note, best=best)
+        told = Scoring(meter, settings.search.budget)
+        watch = Watch(told.begun, told.outcome, told.certificate, lambda: bool(stop), console.note, best=told.best)
         return run_search(settings, run, curriculum, watch)
 
 
-def score_shard(settings: "Config") -> None:
-    """A part of a search without manager; a start without shards afterwards certifies and tells."""
+def score_part(settings: "Config") -> None:
+    """What this job gets of a search that several share, or its shard; a start under a manager certifies and tells."""
     from gtn_hpc.config.claim import claim
     from gtn_hpc.search.shards import search_shard, shard_of
-    from gtn_hpc.search.watch import Watch
-
-    shard = shard_of(settings)
-    run = settings.run.directory
-    if shard.index == 0:
-        run = claim(settings, "search")
-        run.update_state("search", budget=settings.search.budget)
-    with crashes_go_to(run.path), stoppable(run, "search", settings) as stop:
-        scored = search_shard(
-            settings, run, curriculum_for(settings, run), Watch(stop=lambda: bool(stop), warning=console.note)
-        )
-    console.say(f"Shard {shard.index} of {shard.count}: {scored} evaluations. Scores: {run.scores}")
-
-
-def score_shared(settings: "Config") -> None:
-    """What this job gets of a search that several jobs share; a start under a manager certifies and tells."""
-    from gtn_hpc.config.claim import claim
     from gtn_hpc.search.shared import search_shared
     from gtn_hpc.search.watch import Watch
 
-    run = claim(settings, "search")
-    run.update_state("search", budget=settings.search.budget)
+    run, shard = settings.run.directory, shard_of(settings) if settings.search.pool == "shards" else None
+    if shard is None or shard.index == 0:
+        claim(settings, "search").update_state("search", budget=settings.search.budget)
+    score = search_shared if shard is None else search_shard
     with crashes_go_to(run.path), stoppable(run, "search", settings) as stop:
-        scored = search_shared(
-            settings, run, curriculum_for(settings, run), Watch(stop=lambda: bool(stop), warning=console.note)
-        )
-    console.say(f"This job: {scored} evaluations. Scores: {run.scores}")
+        watch = Watch(stop=lambda: bool(stop), warning=console.note)
+        scored = score(settings, run, curriculum_for(settings, run), watch)
+    who = "This job" if shard is None else f"Shard {shard.index} of {shard.count}"
+    console.say(f"{who}: {scored} evaluations. Scores: {run.scores}")
 
 
 def curriculum_for(settings: "Config", run: RunDirectory) -> Path:
@@ -124,36 +107,31 @@ def curriculum_for(settings: "Config", run: RunDirectory) -> Path:
     return curriculum_path(settings, run)
 
 
-def watching(
-    meter: Meter, budget: int
-) -> """tuple[
-    Callable[[float], None], Callable[[int], None], Callable[[Outcome], None], Callable[[Certificate], None]
-]""":
-    """What moves the meter: the best value of earlier starts and their outcomes, an outcome of the search, and a
-    certificate."""
-    best, done = 0.0, 0
+@dataclass
+class Scoring:
+    """Moves the meter of a search: what the members of `Watch` of these names are."""
 
-    def better(value: float) -> None:
-        nonlocal best
-        best = max(best, value)
+    meter: Meter
+    budget: int
+    value: float = 0.0
+    done: int = 0
 
-    def begun(before: int) -> None:
-        nonlocal done
-        done = min(before, budget)
-        meter.reach(done, f"best {100 * best:.1f} %" if best else "")
+    def best(self, value: float) -> None:
+        self.value = max(self.value, value)
 
-    def outcome(found: "Outcome") -> None:
-        nonlocal done
-        better(found.value)
-        done = min(done + 1, budget)
-        meter.reach(done, f"best {100 * best:.1f} %")
+    def begun(self, before: int) -> None:
+        self.done = min(before, self.budget)
+        self.meter.reach(self.done, f"best {100 * self.value:.1f} %" if self.value else "")
 
-    def certificate(found: "Certificate") -> None:
+    def outcome(self, found: "Outcome") -> None:
+        self.best(found.value)
+        self.done = min(self.done + 1, self.budget)
+        self.meter.reach(self.done, f"best {100 * self.value:.1f} %")
+
+    def certificate(self, found: "Certificate") -> None:
         rho = found.spearman
         value = "unknown" if math.isnan(rho.value) else f"{rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]"
-        meter.reach(done, f"Spearman {value} of {rho.n} on real data")
-
-    return better, begun, outcome, certificate
+        self.meter.reach(self.done, f"Spearman {value} of {rho.n} on real data")
 
 
 def show(run: RunDirectory, report: "SearchReport") -> None:
