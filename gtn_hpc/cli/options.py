@@ -43,13 +43,18 @@ def require_images(settings: "Config", command: str) -> None:
         )
 
 
+def names_file(text: str) -> bool:
+    """Whether a file is meant, there or not, and no run."""
+    return text.endswith((".h5", ".hdf5")) or Path(text).is_file()
+
+
 def curriculum_of(named: str, root: Path = RUNS) -> Path:
     """The curriculum file that is named: by its path, or by a run.
 
     Raises:
         RunError: there is no such run, or it has no curriculum yet.
     """
-    if named.endswith((".h5", ".hdf5")) or Path(named).is_file():
+    if names_file(named):
         return Path(named)
     run = find(named, root)
     if not run.curriculum.is_file():

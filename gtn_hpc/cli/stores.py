@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from gtn_hpc.cli import console
-from gtn_hpc.cli.options import RUNS, Json, Output, Root
+from gtn_hpc.cli.options import RUNS, Json, Output, Root, Run, names_file
 from gtn_hpc.cli.outputs import Force, format_of, names_folder, require_free
 from gtn_hpc.core.rundir import RunDirectory, find
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 group = typer.Typer(help="Look at, check, compare, join, export and tidy scores.", no_args_is_help=True)
 
 Source = Annotated[str, typer.Argument(metavar="RUN|FILE.h5", help="A run, or a scores file.", show_default=False)]
-OneRun = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run directory, or a name under --root.", show_default=False)
-]
 
 
 @group.command()
@@ -109,7 +106,7 @@ def _files(
 
 
 @group.command()
-def fsck(run: OneRun, root: Root = RUNS, as_json: Json = False) -> None:
+def fsck(run: Run, root: Root = RUNS, as_json: Json = False) -> None:
     """Read every line of a run's journals and hold scores.h5 against them; changes nothing. Exit code 1: harm.
 
     Example: gtn scores fsck digits
@@ -176,7 +173,7 @@ def verify(first: Source, second: Source, root: Root = RUNS, as_json: Json = Fal
 
 
 @group.command()
-def compact(run: OneRun, root: Root = RUNS, as_json: Json = False) -> None:
+def compact(run: Run, root: Root = RUNS, as_json: Json = False) -> None:
     """Put the journals of a run that nobody writes to into one file.
 
     Example: gtn scores compact digits
@@ -219,15 +216,12 @@ def file_of(source: str, root: Path) -> Path:
 
 
 def _named(source: str, root: Path) -> RunDirectory | Path:
-    path = Path(source)
-    if path.is_file() or source.endswith((".h5", ".hdf5")):
-        return path
-    return _run(source, root)
+    return Path(source) if names_file(source) else _run(source, root)
 
 
 def _run(run: str, root: Path) -> RunDirectory:
-    path = Path(run)
-    return RunDirectory(path) if (path / "journal").is_dir() else find(run, root)
+    here = RunDirectory(Path(run))
+    return here if here.journal.is_dir() else find(run, root)
 
 
 def _folded(source: RunDirectory | Path) -> Path:

@@ -24,15 +24,22 @@ DIGESTED = ("key", "fidelity", "replica", "val_accuracy", "val_loss", "status")
 BLOCK = 1 << 16
 
 
-def load(source: Source) -> Tables:
+def located(source: Source) -> RunDirectory | Path:
+    """A run, or the path of a file."""
     if isinstance(source, RunDirectory):
-        if not source.journal.is_dir():
-            raise StorageError(
-                f"{source.path} has no journals.",
-                remedy="Nothing is scored yet: gtn search CONFIG; or name another run.",
-            )
-        return folding.gather(source)[0].tables
-    return load(RunDirectory(Path(source))) if Path(source).is_dir() else files.load(Path(source))
+        return source
+    return RunDirectory(Path(source)) if Path(source).is_dir() else Path(source)
+
+
+def load(source: Source) -> Tables:
+    place = located(source)
+    if not isinstance(place, RunDirectory):
+        return files.load(place)
+    if not place.journal.is_dir():
+        raise StorageError(
+            f"{place.path} has no journals.", remedy="Nothing is scored yet: gtn search CONFIG; or name another run."
+        )
+    return folding.gather(place)[0].tables
 
 
 def _records(scores: Columns) -> Iterator[Record]:
@@ -44,9 +51,8 @@ def _records(scores: Columns) -> Iterator[Record]:
 
 
 def _scores(source: Source) -> Columns:
-    if isinstance(source, RunDirectory) or Path(source).is_dir():
-        return load(source)["scores"]
-    return files.load(Path(source), ["scores"])["scores"]
+    place = located(source)
+    return load(place)["scores"] if isinstance(place, RunDirectory) else files.load(place, ["scores"])["scores"]
 
 
 def digest(source: Source) -> str:
@@ -54,9 +60,10 @@ def digest(source: Source) -> str:
 
     Two runs with equal digests scored the same with the same results, whatever the order, the processes and the time.
     """
-    if isinstance(source, RunDirectory) or Path(source).is_dir():
-        return digest_of(_scores(source))
-    with opened.open(source) as file:
+    place = located(source)
+    if isinstance(place, RunDirectory):
+        return digest_of(_scores(place))
+    with opened.open(place) as file:
         return digest_of_file(file)
 
 

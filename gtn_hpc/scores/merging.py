@@ -13,7 +13,7 @@ from gtn_hpc.core.errors import GtnError, StorageError
 from gtn_hpc.core.records import canonical_json
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import files, folding, opened, tables
-from gtn_hpc.scores.comparing import Source, load
+from gtn_hpc.scores.comparing import Source, load, located
 from gtn_hpc.scores.tables import Array, Columns, Tables
 
 ORDERS = ("asks", "tells")
@@ -56,16 +56,15 @@ def merge(out: Path, inputs: Sequence[Source]) -> folding.FoldReport:
 
 def _origins(source: Source) -> Iterator[Origin]:
     """Those that a merged file lists, or the one of a run's files."""
-    path = source.path if isinstance(source, RunDirectory) else Path(source)
-    if path.is_dir():
-        run = RunDirectory(path)
-        yield _origin(run.config.read_text() if run.config.is_file() else "", run)
+    place = located(source)
+    if isinstance(place, RunDirectory):
+        yield _origin(place.config.read_text() if place.config.is_file() else "", place)
         return
-    with opened.open(path) as file:
+    with opened.open(place) as file:
         columns = file.origins()
         if not len(columns.get("images", ())):
-            run = RunDirectory(path.parent)
-            yield _origin(file.config, run if path.name == run.scores.name else None)
+            run = RunDirectory(place.parent)
+            yield _origin(file.config, run if place == run.scores else None)
             return
     rows = zip(*(columns[name].tolist() for name in ("images", "split", "curriculum")), strict=True)
     yield from (Origin(*(value.decode() for value in row)) for row in rows)
