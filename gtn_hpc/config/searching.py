@@ -92,6 +92,10 @@ Algorithm = Annotated[
 ]
 
 
+NonAdaptive = RandomSearch | FixedList
+"""Algorithms that learn nothing from scores: every job that asks them gets the same proposals."""
+
+
 class Limits(Section):
     """What one evaluation may take; past it the architecture has no score, and the search goes on."""
 

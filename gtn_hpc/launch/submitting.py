@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from gtn_hpc.config import Config, dump, load
-from gtn_hpc.config.searching import FixedList, RandomSearch
+from gtn_hpc.config.searching import NonAdaptive
 from gtn_hpc.config.site import Resources, Site, load_site
 from gtn_hpc.core import atomic
 from gtn_hpc.core.errors import ClusterError, UsageError, nearest
@@ -140,7 +140,7 @@ def _search_plans(
     if array == 1:
         yield Plan("search", (task,), alone, after)
         return
-    if not isinstance(settings.search.algorithm, RandomSearch | FixedList):
+    if not isinstance(settings.search.algorithm, NonAdaptive):
         raise UsageError(
             f"A search by {settings.search.algorithm.name} learns from scores and cannot be split into an array.",
             remedy="Submit it as one job, or over MPI: sbatch slurm/search.sbatch CONFIG.",

@@ -11,7 +11,7 @@ from pathlib import Path
 from gtn_hpc.cluster.deadline import deadline_of
 from gtn_hpc.cluster.environment import detect
 from gtn_hpc.config import Config
-from gtn_hpc.config.searching import FixedList, RandomSearch
+from gtn_hpc.config.searching import NonAdaptive
 from gtn_hpc.core.environment import job
 from gtn_hpc.core.errors import Requeue, RunError, UsageError
 from gtn_hpc.core.lock import sole
@@ -26,7 +26,7 @@ from gtn_hpc.search.backlog import Backlog
 from gtn_hpc.search.belonging import require_own
 from gtn_hpc.search.ledger import rows_of
 from gtn_hpc.search.pools import open_local_pool, setting_of
-from gtn_hpc.search.study import Asked
+from gtn_hpc.search.study import Asked, requests_of
 from gtn_hpc.search.watch import SILENT, Watch
 from gtn_hpc.training.request import Request
 from gtn_hpc.training.setting import Setting
@@ -106,7 +106,7 @@ def propose(config: Config, setting: Setting) -> list[Proposal]:
         UsageError: the algorithm learns from scores.
     """
     section = config.search
-    if not isinstance(section.algorithm, RandomSearch | FixedList):
+    if not isinstance(section.algorithm, NonAdaptive):
         raise UsageError(
             f"search.pool is {section.pool}, but the algorithm {section.algorithm.name} learns from scores.",
             remedy="Take search.algorithm.name random or list, or search.pool=mpi.",
@@ -158,14 +158,6 @@ def _alone(held: ExitStack, run: RunDirectory) -> bool:
     except RunError:
         return False
     return True
-
-
-def requests_of(proposals: Sequence[Proposal], replicas: int) -> list[Request]:
-    return [
-        Request(proposal.arch, proposal.fidelity, replica, ask=proposal.ask)
-        for proposal in proposals
-        for replica in range(replicas)
-    ]
 
 
 def _missing(proposals: Sequence[Proposal], before: Journals, setting: Setting, shard: Shard) -> list[Request]:

@@ -18,7 +18,8 @@ from gtn_hpc.scores.rows import from_plain
 from gtn_hpc.search.backlog import Backlog
 from gtn_hpc.search.belonging import require_own
 from gtn_hpc.search.pools import open_local_pool, setting_of
-from gtn_hpc.search.shards import propose, requests_of, write_down
+from gtn_hpc.search.shards import propose, write_down
+from gtn_hpc.search.study import requests_of
 from gtn_hpc.search.watch import SILENT, Watch
 from gtn_hpc.training.request import Request
 from gtn_hpc.training.setting import Setting

@@ -46,6 +46,15 @@ class Terms:
     replicas: int
 
 
+def requests_of(proposals: Iterable[Proposal], replicas: int) -> list[Request]:
+    """The evaluations of each proposal, one a replica."""
+    return [
+        Request(proposal.arch, proposal.fidelity, replica, parent=proposal.parent, ask=proposal.ask)
+        for proposal in proposals
+        for replica in range(replicas)
+    ]
+
+
 class Study:
     """Turns proposals into requests and scores into outcomes; what is known already is never asked for again.
 
@@ -171,10 +180,7 @@ class Study:
         self._watch(outcome)
 
     def _requests(self, proposal: Proposal) -> list[Request]:
-        return [
-            Request(proposal.arch, proposal.fidelity, replica, parent=proposal.parent, ask=proposal.ask)
-            for replica in range(self._terms.replicas)
-        ]
+        return requests_of([proposal], self._terms.replicas)
 
     def _complete(self, proposal: Proposal) -> bool:
         return all(self._identity.key(request) in self._known for request in self._requests(proposal))
