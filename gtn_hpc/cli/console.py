@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gtn_hpc.core.records import plain
+
 WIDTH = 120
 """Columns where there is no terminal to ask."""
 
@@ -45,7 +47,7 @@ def _console(*, stderr: bool) -> Console:
 
 def emit(value: Any) -> None:
     """One JSON object on a line; numbers that are not finite become null."""
-    sys.stdout.write(json.dumps(_plain(value), allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(plain(value), allow_nan=False) + "\n")
 
 
 def width() -> int:
@@ -154,15 +156,3 @@ def _text(cell: Any) -> str:
     if isinstance(cell, float):
         return "" if math.isnan(cell) else f"{cell:.4f}"
     return str(cell)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, int | str | None) else str(value)

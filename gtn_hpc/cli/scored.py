@@ -7,6 +7,8 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
+from gtn_hpc.core.records import plain
+
 RECENT = 100
 """Evaluations by which the rate is judged."""
 
@@ -66,12 +68,12 @@ class Scored:
         recent = self._recent()
         seen = rate(max(0, len(recent) - 1), (now if left else recent[-1]) - recent[0] if recent else 0.0)
         told = {
-            "per_minute": _finite(60 * seen.value),
-            "per_minute_interval": [_finite(60 * seen.low), _finite(60 * seen.high)],
+            "per_minute": plain(60 * seen.value),
+            "per_minute_interval": [plain(60 * seen.low), plain(60 * seen.high)],
         }
         if left and seen.value > 0:
             told["seconds_left"] = left / seen.value
-            told["seconds_left_interval"] = [left / seen.high, _finite(left / seen.low) if seen.low else None]
+            told["seconds_left_interval"] = [left / seen.high, plain(left / seen.low) if seen.low else None]
         return told
 
     def _recent(self) -> list[float]:
@@ -99,7 +101,3 @@ class Scored:
                 "seconds_since_last": now - rank.last,
             }
         }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

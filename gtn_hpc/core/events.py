@@ -9,6 +9,7 @@ from statistics import fmean
 from types import TracebackType
 from typing import Any, Self
 
+from gtn_hpc.core.records import plain
 from gtn_hpc.core.rundir import RunDirectory
 
 
@@ -28,7 +29,7 @@ class EventLog:
     def write(self, kind: str, **values: Any) -> None:
         """Appends one event; a number that is not finite is written as null, which every JSON reader knows."""
         event = {"time": time.time(), "kind": kind, **values}
-        self._file.write((json.dumps(_finite(event), allow_nan=False) + "\n").encode())
+        self._file.write((json.dumps(plain(event), allow_nan=False) + "\n").encode())
 
     def close(self) -> None:
         self._file.close()
@@ -40,14 +41,6 @@ class EventLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_events(path: Path) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,6 +39,19 @@ class Hyper(NamedTuple):
 
     lr: "Tensor"
     momentum: "Tensor"
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON can say it: numbers that are not finite as null, what JSON does not know as text."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, int | str | None) else str(value)
 
 
 def canonical_json(value: Any) -> str:

@@ -1,7 +1,6 @@
 """What the scripts of analysis/ share: their arguments, the files that they write, and errors without a traceback."""
 
 import argparse
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import pandas as pd
 from gtn_hpc import __version__, scores
 from gtn_hpc.core import atomic
 from gtn_hpc.core.errors import GtnError, StorageError
+from gtn_hpc.core.records import plain
 from gtn_hpc.report.figures.style import Chart, save
 from gtn_hpc.scores import ScoreTables
 
@@ -66,10 +66,10 @@ def run(options: argparse.ArgumentParser, find: Callable[[argparse.Namespace], F
 def _write(finding: Finding, chosen: argparse.Namespace) -> None:
     told = {
         "made_by": f"gtn_hpc {__version__}",
-        "options": {name: _plain(value) for name, value in vars(chosen).items()},
-        "facts": _plain(dict(finding.facts)),
+        "options": {name: plain(value) for name, value in vars(chosen).items()},
+        "facts": plain(dict(finding.facts)),
         "words": list(finding.words),
-        "rows": [_plain(row) for row in finding.table.to_dict("records")],
+        "rows": [plain(row) for row in finding.table.to_dict("records")],
     }
     try:
         atomic.write_text(Path(f"{chosen.output}.csv"), finding.table.to_csv(index=False))
@@ -79,18 +79,6 @@ def _write(finding: Finding, chosen: argparse.Namespace) -> None:
         raise StorageError(
             f"{chosen.output}.* cannot be written: {error.strerror}.", remedy="Name another STEM with -o."
         ) from error
-
-
-def _plain(value: Any) -> Any:
-    """JSON-able; NaN is null."""
-    if isinstance(value, dict):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    value = value.item() if hasattr(value, "item") else value
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value
 
 
 def each(paths: Sequence[Path], read: Callable[[ScoreTables], pd.DataFrame]) -> pd.DataFrame:

@@ -1,9 +1,13 @@
+import json
+import math
 import pickle
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gtn_hpc.core.errors import ConfigError, GtnError, nearest
-from gtn_hpc.core.records import Architecture, ImageShape, canonical_json, digest
+from gtn_hpc.core.records import Architecture, ImageShape, canonical_json, digest, plain
 
 
 def test_architectures_are_equal_where_their_json_is():
@@ -24,6 +28,18 @@ def test_the_digest_is_the_same_for_ever():
 def test_json_refuses_what_other_programs_cannot_read():
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical_json({"lr": float("nan")})
+
+
+def test_anything_can_be_told_as_json():
+    told = {
+        1: (np.float32(0.5), np.arange(2), math.nan),
+        "place": Path("a"),
+        "none": None,
+        "sure": True,
+        "far": -math.inf,
+    }
+    assert plain(told) == {"1": [0.5, [0, 1], None], "place": "a", "none": None, "sure": True, "far": None}
+    assert json.loads(json.dumps(plain(told), allow_nan=False)) == plain(told)
 
 
 def test_an_image_shape_reads_as_people_write_it():
