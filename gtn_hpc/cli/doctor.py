@@ -23,16 +23,11 @@ def doctor(root: Place = RUNS, as_json: Json = False) -> None:
 
     Example: gtn doctor --root /scratch/me/runs
     """
-    from gtn_hpc.cluster.environment import detect
-    from gtn_hpc.core.errors import ClusterError
+    from gtn_hpc.cluster.environment import detect_or_alone
     from gtn_hpc.launch.doctor import examine
 
     reports = examine(root)
-    try:
-        first = detect().rank == 0
-    except ClusterError:
-        first = True
-    if first:
+    if detect_or_alone().rank == 0:
         _tell(reports, as_json)
     if not all(report.well for report in reports):
         raise typer.Exit(1)

@@ -13,8 +13,8 @@ from pathlib import Path
 import typer
 
 from gtn_hpc.cluster import mpi
-from gtn_hpc.cluster.environment import detect
-from gtn_hpc.core.errors import ClusterError, GtnError, OutOfMemory, Requeue, RunError, StorageError, UsageError
+from gtn_hpc.cluster.environment import detect_or_alone
+from gtn_hpc.core.errors import GtnError, OutOfMemory, Requeue, RunError, StorageError, UsageError
 
 INTERRUPTED = 130
 """What shells give a program that Ctrl-C ended."""
@@ -89,7 +89,7 @@ def _refuse_usage(error: typer.TyperException) -> int:
 def _tell(error: Exception) -> int:
     error, directory = (error.error, error.directory) if isinstance(error, Unexpected) else (error, None)
     known = error if isinstance(error, GtnError) else _explained(error) or _crash(error, directory)
-    rank = _rank()
+    rank = detect_or_alone().rank
     if rank == 0 or not isinstance(known, SHARED):
         _write(known.what if rank == 0 else f"rank {rank}: {known.what}", known.remedy)
     if not isinstance(known, SHARED):
@@ -129,13 +129,6 @@ def _crash(error: Exception, directory: Path | None) -> GtnError:
 def _headline(error: Exception) -> str:
     first = str(error).strip().splitlines()[:1]
     return f"Unexpected {type(error).__name__}: {first[0][:300] if first else 'no message'}"
-
-
-def _rank() -> int:
-    try:
-        return detect().rank
-    except ClusterError:
-        return 0
 
 
 def _write(what: str, remedy: str | None) -> None:

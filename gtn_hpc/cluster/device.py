@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gtn_hpc.cluster.environment import RankEnvironment
-from gtn_hpc.cluster.seat import Seat
+from gtn_hpc.cluster.seat import Seat, users_of
 from gtn_hpc.core.environment import gpus_of_job
 from gtn_hpc.core.errors import ClusterError
 
@@ -95,10 +95,7 @@ def require_own_gpu(communicator: "Communicator", identity: str | None) -> None:
     Raises:
         ClusterError: naming the GPU, its ranks and the remedy.
     """
-    users: dict[str, list[int]] = {}
-    for rank, name in enumerate(communicator.all_gather(identity)):
-        if name is not None:
-            users.setdefault(name, []).append(rank)
+    users = users_of(communicator.all_gather(identity))
     shared = "; ".join(f"{name}: ranks {ranks}" for name, ranks in users.items() if len(ranks) > 1)
     if shared:
         raise ClusterError(

@@ -73,6 +73,14 @@ def detect(environ: Mapping[str, str] | None = None) -> RankEnvironment:
     return ALONE
 
 
+def detect_or_alone() -> RankEnvironment:
+    """As `detect`; alone as well where a launcher's variables are incomplete or contradict each other."""
+    try:
+        return detect()
+    except ClusterError:
+        return ALONE
+
+
 def _torchrun(environ: Mapping[str, str]) -> RankEnvironment:
     return RankEnvironment(
         rank=_number(environ, "RANK"),

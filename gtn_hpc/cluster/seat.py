@@ -1,5 +1,6 @@
 """The places of workers that share the GPUs and the memory of a host."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gtn_hpc.cluster.environment import RankEnvironment
@@ -31,6 +32,15 @@ class Seat:
         if visible > 1:
             return len(range(self.gpu(visible), self.total, visible))
         return self.workers * -(-self.processes // max(present, 1))
+
+
+def users_of(gpus: Iterable[str | None]) -> dict[str, list[int]]:
+    """The ranks on each GPU, given what each rank calls its own: None where it has none."""
+    users: dict[str, list[int]] = {}
+    for rank, gpu in enumerate(gpus):
+        if gpu is not None:
+            users.setdefault(gpu, []).append(rank)
+    return users
 
 
 def seat_under_manager(environment: RankEnvironment) -> Seat:

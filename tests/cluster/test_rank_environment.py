@@ -5,7 +5,7 @@ import os
 import pytest
 
 from gtn_hpc.cluster import detect, slurm
-from gtn_hpc.cluster.environment import ALONE, Master, RankEnvironment
+from gtn_hpc.cluster.environment import ALONE, Master, RankEnvironment, detect_or_alone
 from gtn_hpc.core.errors import ClusterError
 
 TORCHRUN = {
@@ -89,7 +89,11 @@ def test_without_an_argument_it_asks_this_process(monkeypatch):
     assert detect() == ALONE
     for name, value in HYDRA.items():
         monkeypatch.setenv(name, value)
-    assert detect().launcher == "pmi"
+    assert detect().launcher == detect_or_alone().launcher == "pmi"
+    monkeypatch.delenv("PMI_SIZE")
+    with pytest.raises(ClusterError):
+        detect()
+    assert detect_or_alone() == ALONE
 
 
 @pytest.mark.parametrize(

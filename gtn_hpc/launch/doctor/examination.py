@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gtn_hpc.cluster.environment import ALONE, RankEnvironment, detect
+from gtn_hpc.cluster.environment import RankEnvironment, detect_or_alone
 from gtn_hpc.core.errors import ClusterError
 from gtn_hpc.launch.doctor import files, ranks, scheduler, software
 from gtn_hpc.launch.doctor.finding import Check, Finding, guarded
@@ -27,18 +27,11 @@ def examine(root: Path) -> list[Report]:
 
     Takes some seconds; writes only into a directory of its own below `root`, which it removes.
     """
-    environment = _environment()
+    environment = detect_or_alone()
     findings = [guarded(name, check) for name, check in _checks(root, environment)]
     if environment.world == 1:
         return [Report(ranks.host(), tuple(findings))]
     return _of_all(environment, findings)
-
-
-def _environment() -> RankEnvironment:
-    try:
-        return detect()
-    except ClusterError:
-        return ALONE
 
 
 def _checks(root: Path, environment: RankEnvironment) -> Iterator[tuple[str, Check]]:

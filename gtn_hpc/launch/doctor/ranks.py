@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gtn_hpc.cluster.environment import RankEnvironment, detect
+from gtn_hpc.cluster.seat import users_of
 from gtn_hpc.core.errors import ClusterError
 from gtn_hpc.launch.doctor.finding import Finding
 
@@ -79,10 +80,7 @@ def together(communicator: "Communicator", environment: RankEnvironment) -> list
 
 def own_gpus(gpus: list[str | None]) -> Finding:
     """One GPU a rank, given what each rank says of its own."""
-    users: dict[str, list[int]] = {}
-    for rank, gpu in enumerate(gpus):
-        if gpu is not None:
-            users.setdefault(gpu, []).append(rank)
+    users = users_of(gpus)
     shared = [f"{gpu}: ranks {', '.join(map(str, ranks))}" for gpu, ranks in users.items() if len(ranks) > 1]
     if shared:
         remedy = (

@@ -1,11 +1,13 @@
 """The paper's table as a figure: test error with its spread, and the other columns as text."""
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
 from gtn_hpc.report.figures.style import PALETTE, Chart, together
 from gtn_hpc.report.frames import records
-from gtn_hpc.report.wording import NONE, short
+from gtn_hpc.report.wording import NONE, plural, short
 
 SOURCES = {"measured": "teacher", "published": "faint"}
 ROW = 34
@@ -79,9 +81,9 @@ def _column(texts: pd.DataFrame, name: str, width: int) -> alt.Chart:
     )
 
 
-def _name(row: dict[str, object]) -> str:
+def _name(row: dict[str, Any]) -> str:
     """Method, images, runs."""
-    runs = "published" if row["source"] == "published" else f"{row['runs']:.0f} run" + ("" if row["runs"] == 1 else "s")
+    runs = "published" if row["source"] == "published" else plural(row["runs"], "run")
     return f"{row['method']} ({row['data']}, {runs})"
 
 
