@@ -6,8 +6,9 @@ removed at any time; `step-000123.replaced` is the older of two of one step, unt
 
 import re
 import shutil
-import uuid
 from pathlib import Path
+
+from gtn_hpc.core.atomic import beside
 
 STATE = "state.pt"
 MANIFEST = "manifest.json"
@@ -31,11 +32,6 @@ def checkpoints(directory: Path) -> list[Path]:
     """Every checkpoint by its name, the newest first; whether it is whole only reading tells."""
     found = [path for path in directory.glob("step-*") if _NAME.fullmatch(path.name)]
     return sorted(found, key=lambda path: (-step_of(path), path.name))
-
-
-def beside(path: Path) -> Path:
-    """A fresh hidden name next to `path`."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
 
 
 def remove(path: Path) -> None:

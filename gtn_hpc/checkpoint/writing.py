@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -17,7 +16,6 @@ from gtn_hpc.checkpoint.layout import (
     MANIFEST,
     STATE,
     VERSION,
-    beside,
     checkpoints,
     remove,
     remove_leftovers,
@@ -25,7 +23,7 @@ from gtn_hpc.checkpoint.layout import (
     step_of,
 )
 from gtn_hpc.checkpoint.reading import is_damaged
-from gtn_hpc.core.atomic import fsync_directory
+from gtn_hpc.core.atomic import beside, fsync_directory, write_new
 from gtn_hpc.core.errors import CheckpointError
 from gtn_hpc.core.records import digest
 
@@ -58,7 +56,7 @@ def write(
         remove_leftovers(directory)
         hidden.mkdir()
         for name, content in files.items():
-            _write(hidden / name, content)
+            write_new(hidden / name, content)
         fsync_directory(hidden)
         _put(hidden, final)
         _retain(final, keep, every)
@@ -114,13 +112,6 @@ def _plain(value: Any, where: str) -> Any:
         f"{where} is a {type(value).__name__}, which a checkpoint does not hold",
         remedy="Give tensors, numbers, strings, and mappings, lists and tuples of them.",
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    with open(path, "xb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
 
 
 def _put(hidden: Path, final: Path) -> None:

@@ -19,19 +19,32 @@ def fsync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def beside(path: Path) -> Path:
+    """A fresh hidden name next to `path`."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """A new file, which is on the disk when this returns."""
+    with open(path, "xb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a name beside `path` to write to; on success the file takes its place, on an error nothing changes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    hidden = beside(path)
     try:
-        yield beside
-        with open(beside, "rb+") as handle:
+        yield hidden
+        with open(hidden, "rb+") as handle:
             os.fsync(handle.fileno())
-        os.replace(beside, path)
+        os.replace(hidden, path)
         fsync_directory(path.parent)
     finally:
-        beside.unlink(missing_ok=True)
+        hidden.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -41,20 +54,20 @@ def appearing(path: Path) -> Iterator[Path]:
     Raises OSError where `path` is there and is not an empty folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    beside.mkdir()
+    hidden = beside(path)
+    hidden.mkdir()
     try:
-        yield beside
-        os.rename(beside, path)
+        yield hidden
+        os.rename(hidden, path)
         fsync_directory(path.parent)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """As UTF-8, whole or not at all."""
-    with replacing(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+    with replacing(path) as hidden:
+        hidden.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
