@@ -1,6 +1,5 @@
 """`gtn export`."""
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,21 +69,8 @@ def export(
     made = None if output is None else _target(output, kind, asked, force)
     path = curriculum_of(run, root)
     with crashes_go_to(path.parent):
-        from gtn_hpc.curriculum.file import read
-
-        read(path)
-        if made is not None:
-            _write(path, *made, asked)
-        written = path if made is None else made[0]
-        found = read(written if made and made[1] == "h5" else path).digest
-    cut = {"values_cut": _values_cut(written)} if made and made[1] == FOLDER else {}
-    if as_json:
-        console.emit({"curriculum": written, "digest": found, **cut})
-    elif digest:
-        console.say(found)
-    else:
-        told = "Pictures: {}\nValues outside of 0..255, cut: {values_cut:.1%} of all" if cut else "Curriculum: {}"
-        console.say(told.format(written, **cut))
+        found = _write(path, made, asked)
+    _tell(found, digest, as_json)
 
 
 @dataclass(frozen=True)
@@ -108,31 +94,50 @@ def _target(output: str, given: str | None, written: Written, force: bool) -> tu
     return Path(output), kind
 
 
-def _write(path: Path, output: Path, kind: str, written: Written) -> None:
-    if kind == "h5" and written == AS_IT_IS:
-        with replacing(output) as beside:
-            shutil.copyfile(path, beside)
-        return
-    from gtn_hpc.curriculum import artefacts
+@dataclass(frozen=True)
+class Exported:
+    """What was written, or the curriculum itself; its digest; of pictures the share of the values that were cut."""
+
+    path: Path
+    digest: str
+    cut: float | None = None
+
+
+def _write(path: Path, made: tuple[Path, str] | None, written: Written) -> Exported:
     from gtn_hpc.curriculum.file import read
 
     taught = read(path)
+    if made is None:
+        return Exported(path, taught.digest)
+    output, kind = made
     if kind == "h5":
-        _anew(taught, output, written)
-    elif kind == "npz":
+        _copy(taught, output, written)
+        return Exported(output, read(output).digest)
+    from gtn_hpc.curriculum import artefacts
+
+    if kind == "npz":
         artefacts.write_npz(taught, output)
+        return Exported(output, taught.digest)
+    return Exported(output, taught.digest, artefacts.write_folder(taught, output))
+
+
+def _tell(found: Exported, digest: bool, as_json: bool) -> None:
+    if as_json:
+        cut = {} if found.cut is None else {"values_cut": found.cut}
+        console.emit({"curriculum": found.path, "digest": found.digest, **cut})
+    elif digest:
+        console.say(found.digest)
+    elif found.cut is None:
+        console.say(f"Curriculum: {found.path}")
     else:
-        artefacts.write_folder(taught, output)
+        console.say(f"Pictures: {found.path}\nValues outside of 0..255, cut: {found.cut:.1%} of all")
 
 
-def _values_cut(folder: Path) -> float:
-    """The share of the values that pictures cannot hold."""
-    from gtn_hpc.curriculum.artefacts import ABOUT
-
-    return float(json.loads((folder / ABOUT).read_text(encoding="utf-8"))["values_cut"])
-
-
-def _anew(taught: "CurriculumFile", output: Path, written: Written) -> None:
+def _copy(taught: "CurriculumFile", output: Path, written: Written) -> None:
+    if written == AS_IT_IS:
+        with replacing(output) as beside:
+            shutil.copyfile(taught.path, beside)
+        return
     from gtn_hpc.cluster.connect import connect
     from gtn_hpc.meta.judge import config_of, reencode
 

@@ -39,12 +39,12 @@ def write_npz(taught: CurriculumFile, path: Path) -> None:
         raise _unwritable(path, error) from error
 
 
-def write_folder(taught: CurriculumFile, folder: Path) -> None:
+def write_folder(taught: CurriculumFile, folder: Path) -> float:
     """`images/CLASS/STEP-IMAGE.png` by the most probable class, `labels.csv` with each image's step, place, class and
     probabilities, and `about.json`. `images/` is an image set that `data.name` can name.
 
-    Pixels are brought back to 0..255 by the file's own normalisation; what lies outside is cut, and `about.json` says
-    how many values that were: exact values are in the `.npz`.
+    Pixels are brought back to 0..255 by the file's own normalisation; what lies outside is cut, and the share of the
+    values that were is in `about.json` and returned: exact values are in the `.npz`.
 
     Raises:
         DataError: the curriculum does not say how it was normalised, or its images are neither grey nor RGB.
@@ -64,6 +64,7 @@ def write_folder(taught: CurriculumFile, folder: Path) -> None:
             write_json(beside / ABOUT, about(taught) | {"values_cut": cut, **_rates(taught)})
     except OSError as error:
         raise _unwritable(folder, error) from error
+    return cut
 
 
 def about(taught: CurriculumFile) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from gtn_hpc.checkpoint import latest, save
+from gtn_hpc.checkpoint import Loaded, latest, save
 from gtn_hpc.config import Config, dump, parse
 from gtn_hpc.core.errors import RunError
 from gtn_hpc.core.records import Architecture, ImageShape
@@ -79,6 +79,10 @@ def load_winner(run: RunDirectory | str | Path, which: int | str = 1) -> Trained
         CheckpointError: its file is damaged.
     """
     directory = (run if isinstance(run, RunDirectory) else RunDirectory(Path(run))).winners
+    return _rebuilt(_chosen(directory, which))
+
+
+def _chosen(directory: Path, which: int | str) -> Loaded:
     found = [loaded for path in sorted(directory.glob("*")) if (loaded := latest(path)) is not None]
     chosen = [
         loaded
@@ -91,23 +95,24 @@ def load_winner(run: RunDirectory | str | Path, which: int | str = 1) -> Trained
             f"{len(chosen) or 'No'} winners in {directory} are called {which!r}; there are {there}.",
             remedy="Name a place or the beginning of a digest; gtn final trains winners and keeps them.",
         )
-    (loaded,) = chosen
+    return chosen[0]
+
+
+def _rebuilt(loaded: Loaded) -> TrainedWinner:
     meta = loaded.meta
-    config, arch = (
-        parse(meta["config"], where=f"The configuration in {loaded.path}"),
-        Architecture.from_json(meta["arch"]),
-    )
+    config = parse(meta["config"], where=f"The configuration in {loaded.path}")
+    arch = Architecture.from_json(meta["arch"])
     network = network_of(config, arch, ImageShape(*meta["image"]), len(meta["classes"]))
     network.load_state_dict(loaded.tensors["network"])
     network.eval().requires_grad_(False)
     return TrainedWinner(
-        network,
-        arch,
-        meta["place"],
-        meta["epoch"],
-        meta["val_accuracy"],
-        meta["test_accuracy"],
-        tuple(meta["mean"]),
-        tuple(meta["std"]),
-        tuple(meta["classes"]),
+        network=network,
+        arch=arch,
+        place=meta["place"],
+        epoch=meta["epoch"],
+        val_accuracy=meta["val_accuracy"],
+        test_accuracy=meta["test_accuracy"],
+        mean=tuple(meta["mean"]),
+        std=tuple(meta["std"]),
+        classes=tuple(meta["classes"]),
     )

@@ -50,11 +50,13 @@ def _sorted(bodies: Sequence[bytes]) -> tuple[dict[str, list[bytes]], list[bytes
         by_head[body[:HEAD]].append(body)
     ordinary, others = dict[str, list[bytes]](), list[bytes]()
     for head, own in by_head.items():
-        kept = [] if head not in KINDS else [body for body in own if not _odd(body)] if _odd(b"".join(own)) else own
-        if kept:
-            ordinary[KINDS[head]] = kept
-        if len(kept) < len(own):
-            others += own if not kept else [body for body in own if _odd(body)]
+        if head not in KINDS:
+            others += own
+            continue
+        odd = [body for body in own if _odd(body)] if _odd(b"".join(own)) else []
+        others += odd
+        if len(odd) < len(own):
+            ordinary[KINDS[head]] = [body for body in own if not _odd(body)] if odd else own
     return ordinary, others
 
 
