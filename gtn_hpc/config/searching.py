@@ -8,6 +8,8 @@ from gtn_hpc.config.base import Section
 from gtn_hpc.config.teaching import Augment
 
 Positive = Annotated[int, Field(gt=0)]
+Proxy = Literal["synflow", "jacobian_covariance"]
+"""Zero-cost proxies that can be recorded beside scores."""
 
 
 class ConvSpace(Section):
@@ -150,9 +152,7 @@ class Search(Section):
     )
     workers: int = Field(1, ge=1, description="evaluations at the same time in this process (more than 1: isolated)")
     isolate: bool = Field(True, description="evaluate in a child process, whose end is a status and not ours")
-    proxies: tuple[Literal["synflow", "jacobian_covariance"], ...] = Field(
-        (), description="zero-cost proxies that are recorded beside each score"
-    )
+    proxies: tuple[Proxy, ...] = Field((), description="zero-cost proxies that are recorded beside each score")
     fast: Literal["auto", "lean", "traced", "compiled", "graphs", "reference"] = Field(
         "auto",
         description="how a training step runs; part of a score's key, for last bits differ. reference: as in "

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import torch
 
 
+BOOTSTRAP = "search/bootstrap"
+"""The stream that intervals of correlations with the truth are resampled by, wherever they are shown."""
+
+
 def derive(seed: int, name: str, *indices: int | str) -> int:
     """A 63-bit seed for the stream `name` at `indices`; independent streams for different arguments."""
     text = json.dumps([int(seed), name, *(index if isinstance(index, str) else int(index) for index in indices)])

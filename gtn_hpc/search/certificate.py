@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gtn_hpc.config.searching import Certificate as CertificateSection
-from gtn_hpc.core.streams import numpy_rng
+from gtn_hpc.core.streams import BOOTSTRAP, numpy_rng
 from gtn_hpc.scores.replay import distinct
 from gtn_hpc.scores.rows import CertificateRow
 from gtn_hpc.stats import Estimate, kendall, spearman, spearman_difference
@@ -98,7 +98,7 @@ def certify(
     """The correlations over architectures that have both; cost: about a second for hundreds of them."""
     both = sorted(set(estimates) & set(truths))
     estimate, truth = [estimates[arch] for arch in both], [truths[arch] for arch in both]
-    rng = numpy_rng(seed, "search/bootstrap")
+    rng = numpy_rng(seed, BOOTSTRAP)
     return Certificate(
         steps,
         spearman(estimate, truth, rng=rng, resamples=resamples),
@@ -115,7 +115,7 @@ def compare(
     for name, other in others.items():
         both = sorted(set(estimates) & set(truths) & set(other))
         ours, theirs, truth = ([values[arch] for arch in both] for values in (estimates, other, truths))
-        own = spearman(theirs, truth, rng=numpy_rng(seed, "search/bootstrap"))
-        ahead = spearman_difference(ours, theirs, truth, rng=numpy_rng(seed, "search/bootstrap"))
+        own = spearman(theirs, truth, rng=numpy_rng(seed, BOOTSTRAP))
+        ahead = spearman_difference(ours, theirs, truth, rng=numpy_rng(seed, BOOTSTRAP))
         rivals.append(Rival(name, own, ahead))
     return rivals

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping
+from typing import get_args
 
 import numpy as np
 
+from gtn_hpc.config.searching import Proxy
 from gtn_hpc.scores.replay import Journals
 from gtn_hpc.search.certificate import truths_of
-
-PROXIES = ("synflow", "jacobian_covariance")
 
 
 def rivals_of(journals: Journals) -> dict[str, Mapping[str, float]]:
@@ -17,7 +17,7 @@ def rivals_of(journals: Journals) -> dict[str, Mapping[str, float]]:
         "parameters": {row.arch: float(row.params) for row in journals.architectures},
         "FLOPs": {row.arch: float(row.flops) for row in journals.architectures},
     }
-    for name in PROXIES:
+    for name in get_args(Proxy):
         values: dict[str, list[float]] = {}
         for score in journals.scores:
             if math.isfinite(value := score.extra.get(name, math.nan)):

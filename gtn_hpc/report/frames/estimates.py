@@ -1,7 +1,10 @@
 """One row an architecture: what the teacher says of it, what real data say, and what it costs."""
 
+from typing import get_args
+
 import pandas as pd
 
+from gtn_hpc.config.searching import Proxy
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.scores import ScoreTables
 
@@ -37,7 +40,7 @@ def controls(tables: ScoreTables) -> dict[str, "pd.Series[float]"]:
     rows = tables.certificate
     names = sorted(set(rows["source"]) - {"truth"})
     found = {name.replace("_", " "): averaged(longest(rows, name), name)[name] for name in names}
-    extra = [name for name in tables.scores.columns if name in ("synflow", "jacobian_covariance")]
+    extra = [name for name in tables.scores.columns if name in get_args(Proxy)]
     proxies = tables.scores.groupby("arch")[extra].mean() if extra else pd.DataFrame()
     return found | {name.replace("_", " "): proxies[name].dropna() for name in extra}
 

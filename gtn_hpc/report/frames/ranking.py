@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from gtn_hpc import stats
-from gtn_hpc.core.streams import numpy_rng
+from gtn_hpc.core.streams import BOOTSTRAP, numpy_rng
 from gtn_hpc.stats import Estimate
 
 STATISTICS = {"Spearman": stats.spearman, "Kendall": stats.kendall}
@@ -17,7 +17,7 @@ SUBSETS = {"all": None, "top half": 0.5}
 
 def generator(seed: int) -> np.random.Generator:
     """That of the search's certificate, so that its intervals are those of figures and tables."""
-    return numpy_rng(seed, "search/bootstrap")
+    return numpy_rng(seed, BOOTSTRAP)
 
 
 def correlations(pairs: pd.DataFrame, seed: int = 0, resamples: int = 10_000) -> pd.DataFrame:
