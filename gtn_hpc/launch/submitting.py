@@ -109,9 +109,10 @@ def plans(
     settings: Config, file: Path, profile: Site, stage: Stage, cluster: Cluster, array: int = 1
 ) -> Iterator[Plan]:
     """What is submitted, in order."""
-    for value, kind in ((stage, Stage), (cluster, Cluster)):
-        if value not in get_args(kind):
-            raise UsageError(f"'{value}' cannot be submitted.", remedy=nearest(value, get_args(kind)))
+    if stage not in get_args(Stage):
+        raise UsageError(f"'{stage}' cannot be submitted.", remedy=nearest(stage, get_args(Stage)))
+    if cluster not in get_args(Cluster):
+        raise UsageError(f"There is no cluster '{cluster}'.", remedy=nearest(cluster, get_args(Cluster)))
     run = settings.run.directory.path.absolute()
     task = StageTask(file.absolute(), run, (stage,), (), profile.restarts)
     stages = PIPELINE if stage == "pipeline" else (stage,)

@@ -21,10 +21,11 @@ def run(tmp_path):
 
 def test_paths_are_those_of_the_design(run):
     properties = [name for name, value in vars(rundir.RunDirectory).items() if isinstance(value, property)]
-    names = {getattr(run, name).name for name in properties if name != "name"}
+    names = {getattr(run, name).relative_to(run.path).as_posix() for name in properties if name != "name"}
     assert names == {
-        "config.yaml", "environment.json", "state.json", "events", "checkpoints", "curriculum.h5",
-        "evaluations", "journal", "scores.h5", "tensorboard", "report.html", "slurm",
+        "config.yaml", "environment.json", "state.json", "events", "events/train.jsonl", "checkpoints", "curriculum.h5",
+        "refused", "evaluations", "journal", "journal/fold.lock", "scores.h5", "states", "final", "winners",
+        "tensorboard", "report.html", "slurm",
     }  # fmt: skip
     assert os.listdir(run.path) == ["config.yaml"]
 

@@ -49,7 +49,6 @@ def test_a_debug_job_runs_here_and_tells_its_outcome(tmp_path, capsys):
     ("arguments", "words"),
     [
         (["submit", TINY, "--stage", "teach", "--dry-run"], "'teach' cannot be submitted"),
-        (["submit", TINY, "--cluster", "slrum", "--dry-run"], "'slrum' cannot be submitted"),
         (["submit", TINY, "--site", "nowhere", "--dry-run"], "There is no site profile 'nowhere'"),
         (["plan", TINY, "meta.iteration=3"], "Did you mean 'iterations'?"),
         (["plan", TINY, "--simulate", "--scripts"], "--scripts is not for simulations"),

@@ -108,6 +108,8 @@ def test_what_is_refused_has_submitted_and_made_nothing(tmp_path, root, monkeypa
         submit(TINY, [*root, "search.algorithm={name: evolution}"], stage="pipeline", array=4)
     with pytest.raises(UsageError, match="'trian' cannot be submitted"):
         submit(TINY, root, stage="trian")
+    with pytest.raises(UsageError, match="no cluster 'slrum'"):
+        submit(TINY, root, cluster="slrum")
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
 
 
