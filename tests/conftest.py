@@ -1,9 +1,12 @@
 """One thread a process, MPI that starts anywhere, programs started with a time limit and ended with their children."""
 
+import atexit
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,6 +25,9 @@ os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT", "1")
 os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
 os.environ.setdefault("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe")
 os.environ.setdefault("PRTE_MCA_hwloc_default_binding_policy", "none")
+if "PRTE_MCA_prte_tmpdir_base" not in os.environ:  # a killed mpiexec leaves a directory that stops another of its number
+    sessions = os.environ["PRTE_MCA_prte_tmpdir_base"] = tempfile.mkdtemp(prefix="gtn-mpi-")
+    atexit.register(shutil.rmtree, sessions, ignore_errors=True)
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 settings.register_profile("suite", deadline=None, database=None, derandomize=True)
