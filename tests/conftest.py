@@ -25,9 +25,11 @@ os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT", "1")
 os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
 os.environ.setdefault("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe")
 os.environ.setdefault("PRTE_MCA_hwloc_default_binding_policy", "none")
-if "PRTE_MCA_prte_tmpdir_base" not in os.environ:  # a killed mpiexec leaves a directory that stops another of its number
-    sessions = os.environ["PRTE_MCA_prte_tmpdir_base"] = tempfile.mkdtemp(prefix="gtn-mpi-")
-    atexit.register(shutil.rmtree, sessions, ignore_errors=True)
+SESSIONS = "PRTE_MCA_prte_tmpdir_base"
+"""Where mpiexec keeps its session: in /tmp, what a killed one left stops a later one of the same process number."""
+if SESSIONS not in os.environ:
+    os.environ[SESSIONS] = tempfile.mkdtemp(prefix="gtn-mpi-")
+    atexit.register(shutil.rmtree, os.environ[SESSIONS], ignore_errors=True)
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 settings.register_profile("suite", deadline=None, database=None, derandomize=True)

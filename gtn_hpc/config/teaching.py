@@ -210,7 +210,6 @@ class Engine(Section):
     )
     memory_budget: int | None = Field(None, gt=0, description="bytes the trajectory engine may keep (empty: flat)")
     window: int | None = Field(None, ge=1, description="differentiate only the last W inner steps")
-    random_window: bool = Field(False, description="let the window end at a random step, as RaT-BPTT does")
     offload: Annotated[Literal["no", "host", "recompute"], UnquotedNo] = Field(
         "no", description="where the trajectory is kept"
     )
@@ -226,16 +225,7 @@ class Engine(Section):
             )
         if self.cuda_graphs and self.adjoint in ("reverse", "compiled"):
             raise ValueError(f"cuda_graphs needs adjoint auto, traced or kit; {self.adjoint} records no such graphs")
-        if self.random_window and self.window is None:
-            raise ValueError("random_window needs window, the number of inner steps that are differentiated")
         return self
-
-
-class Grow(Section):
-    """Meta-training begins with the last few inner steps, and gets further ones in front of them."""
-
-    start: int = Field(4, ge=1, description="inner steps at the beginning")
-    every: int = Field(..., ge=1, description="meta-iterations for each further step; the last batch stays the last")
 
 
 class Meta(Section):
@@ -253,7 +243,6 @@ class Meta(Section):
     average: float | None = Field(
         None, gt=0, lt=1, description="decay of the teacher's moving average, which is then judged and exported"
     )
-    grow: Grow | None = Field(None, description="curriculum length that grows during training")
     checkpoint_every: int = Field(100, ge=1, description="meta-iterations between checkpoints")
     checkpoint_minutes: float = Field(10, gt=0, description="minutes between checkpoints at most")
     keep: int = Field(3, ge=1, description="checkpoints that are kept")
@@ -305,13 +294,6 @@ class Teaching(Section):
     rl: Reinforcement | None = Field(None, description="teach by an environment instead of by an image set")
 
     @model_validator(mode="after")
-    def _grow_within(self) -> "Teaching":
-        grow, steps = self.meta.grow, self.teacher.curriculum.steps
-        if grow is not None and grow.start > steps:
-            raise ValueError(f"meta.grow.start is {grow.start}, more than teacher.curriculum.steps = {steps}")
-        return self
-
-    @model_validator(mode="after")
     def _fit_for_environments(self) -> "Teaching":
         if self.rl is not None:
             for wrong in _misfits(self, self.rl):
@@ -328,5 +310,3 @@ def _misfits(whole: Teaching, rl: Reinforcement) -> Iterator[str]:
         yield "with rl there are no real images: teacher.curriculum needs start: noise and an arm other than real_data"
     if whole.meta.batch % rl.copies:
         yield f"with rl, meta.batch has to be a multiple of rl.copies; {whole.meta.batch} is none of {rl.copies}"
-    if whole.engine.random_window:
-        yield "with rl, engine.random_window has to be false: a rollout is that of the learner after its last step"

@@ -24,25 +24,20 @@ Order = Literal["fixed", "batches", "all"]
 
 @dataclass(frozen=True)
 class Episode:
-    """One pass: `batch(t)` and `hyper(t)` depend on t and the teacher's parameters alone, and can be computed again.
-
-    `steps` inner steps are taken, the first of which is step `first` of the curriculum.
-    """
+    """One pass: `batch(t)` and `hyper(t)` depend on t and the teacher's parameters alone, and can be computed again."""
 
     steps: int
-    first: int
     show: Show
     schedule: Schedule
 
     def batch(self, t: int) -> Batch:
-        return self.show(range(self.first + t, self.first + t + 1))[0]
+        return self.show(range(t, t + 1))[0]
 
     def hyper(self, t: int) -> Hyper:
-        return self.schedule(self.first + t)
+        return self.schedule(t)
 
     def together(self, steps: range) -> list[tuple[Batch, Hyper]]:
         """Several consecutive steps, made at once: each is its `batch` and `hyper` up to rounding."""
-        steps = range(self.first + steps.start, self.first + steps.stop)
         return list(zip(self.show(steps), self.schedule.several(steps), strict=True))
 
 
@@ -54,13 +49,9 @@ class Curriculum(nn.Module, ABC):
         self.schedule, self.steps, self.batch, self.order = schedule, steps, batch, order
         self.cycle = steps if cycle is None else cycle
 
-    def episode(self, generator: torch.Generator, steps: int | None = None) -> Episode:
-        """One pass with fresh randomness.
-
-        A shorter one leaves out the first steps, so that the last batch stays the last (growing T).
-        """
-        length = self.steps if steps is None else min(steps, self.steps)
-        return Episode(length, self.steps - length, self.plan(generator), self.schedule)
+    def episode(self, generator: torch.Generator) -> Episode:
+        """One pass with fresh randomness."""
+        return Episode(self.steps, self.plan(generator), self.schedule)
 
     def by_step(self) -> set[str]:
         """Names of the parameters of which step t of every episode uses the t-th of T equal parts, and no other."""

@@ -21,6 +21,5 @@ def make_engine(section: EngineSection) -> Engine:
         make_adjoint(section.adjoint, graphs=section.cuda_graphs),
         budget=section.memory_budget,
         window=section.window,
-        random_window=section.random_window,
         offload=section.offload,
     )

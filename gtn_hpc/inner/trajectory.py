@@ -12,7 +12,6 @@ import torch
 
 from gtn_hpc.core.errors import OutOfMemory
 from gtn_hpc.core.records import Batch
-from gtn_hpc.core.streams import numpy_rng
 from gtn_hpc.inner.adjoint import Adjoint, accumulate
 from gtn_hpc.inner.engine import Engine, Episode, MetaGradient, Task
 from gtn_hpc.inner.flat import FlatLearner, FlatState
@@ -29,15 +28,13 @@ class Trajectory(Engine):
     """Memory grows by one state a step (.4 MiB on the workload W1), by more only as `keep` or `budget` allow.
 
     `budget` (bytes) overrides `keep`; what it chose stands in the result, and for the first learner in the log.
-    `window` differentiates the last W steps only; with `random_window` training stops at a random step of [W, T], as in
-    RaT-BPTT (Feng et al. 2024), and the last real batch judges the learner there.
+    `window` differentiates the last W steps only.
     """
 
     adjoint: Adjoint
     keep: Keep = NOTHING
     budget: int | None = None
     window: int | None = None
-    random_window: bool = False
     offload: str = "no"
     _bytes: dict[tuple[object, ...], int] = field(default_factory=dict, repr=False)
     _logged: bool = field(default=False, repr=False)
@@ -57,15 +54,11 @@ class Trajectory(Engine):
     def _start(self, task: Task, teacher: Tensors) -> "_Run":
         learner, steps = FlatLearner(task.learner), task.episode.steps
         window = min(self.window or steps, steps)
-        end = steps
-        if self.random_window:
-            end = int(numpy_rng(task.learner.seed, "window").integers(window, steps + 1))
-        real = {t: batch for t, batch in task.real.items() if t < end} | {end: task.real[steps]}
         initial = learner.pack(task.initial)
         generator = self._generator_bytes(task.episode, teacher)
         keep = self._keep(task, learner, initial, generator, window)
-        showing = Showing(task.episode, teacher, end, group_size(task.episode, generator), passed=task.passed)
-        return _Run(self.adjoint, learner, initial, showing, real, end - window, end, keep, self.offload)
+        showing = Showing(task.episode, teacher, steps, group_size(task.episode, generator), passed=task.passed)
+        return _Run(self.adjoint, learner, initial, showing, task.real, steps - window, steps, keep, self.offload)
 
     def _generator_bytes(self, episode: Episode, teacher: Tensors) -> int:
         """Of the graph of a step that is shown; measured once for a teacher's shapes."""

@@ -163,7 +163,7 @@ def _shortened(config: Config) -> Config:
     if curriculum.steps <= STEPS:
         return config
     teacher = config.teacher.model_copy(update={"curriculum": curriculum.model_copy(update={"steps": STEPS})})
-    return config.model_copy(update={"teacher": teacher, "meta": config.meta.model_copy(update={"grow": None})})
+    return config.model_copy(update={"teacher": teacher})
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from gtn_hpc.inner.optimisers import Tensors
 from gtn_hpc.meta.events import Iterated, Observer, Refused, Suspect, WentBack
 from gtn_hpc.meta.outer import Outer
 from gtn_hpc.meta.place import Place
-from gtn_hpc.meta.replica import drawn, length, stream
+from gtn_hpc.meta.replica import drawn, stream
 from gtn_hpc.meta.resuming import Checkpoints
 from gtn_hpc.meta.room import AnyRoom
 from gtn_hpc.meta.setup import make_task
@@ -107,7 +107,7 @@ class Loop:
             loss=loss,
             gradient_norm=norm,
             lr=self.outer.lr(iteration),
-            steps=length(config, iteration),
+            steps=config.teacher.curriculum.steps,
             seconds=seconds,
             ranks=self.communicator.world,
         )

@@ -40,12 +40,6 @@ def stream(name: str, generation: int) -> str:
     return name if generation == 0 else f"{name}/generation-{generation}"
 
 
-def length(config: Config, iteration: int) -> int:
-    """Inner steps at `iteration`; fewer than T while the curriculum grows."""
-    steps, grow = config.teacher.curriculum.steps, config.meta.grow
-    return steps if grow is None else min(steps, grow.start + iteration // grow.every)
-
-
 def judged_after(steps: int, every: int) -> list[int]:
     """Numbers of inner steps after which a real loss is taken: each multiple of `every`, and the end."""
     return sorted({*(range(every, steps, every) if every else ()), steps})

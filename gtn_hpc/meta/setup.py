@@ -6,7 +6,7 @@ from gtn_hpc.config import Config
 from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.inner.engine import Task
 from gtn_hpc.meta.classroom import enter_classroom
-from gtn_hpc.meta.replica import fresh_learner, length, stream
+from gtn_hpc.meta.replica import fresh_learner, stream
 from gtn_hpc.meta.room import AnyRoom
 
 
@@ -24,5 +24,5 @@ def make_task(room: AnyRoom, iteration: int, replica: int, generation: int = 0) 
     config, at = room.config, (iteration, replica)
     learner = fresh_learner(config, room.shape, room.classes, stream("learner", generation), *at, device=room.device)
     order = torch_generator(config.run.seed, stream("episode", generation), *at)
-    episode = room.teacher.episode(order, length(config, iteration))
+    episode = room.teacher.episode(order)
     return room.judged(Task(learner, learner.initial_state(), episode, {}), *at, generation)

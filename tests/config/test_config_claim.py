@@ -108,9 +108,10 @@ def test_a_later_stage_cannot_rewrite_what_an_earlier_one_used(make):
 
 
 def test_a_section_that_ends_differs_by_name(make):
-    begin(make("meta.grow.every=5"), "train")
-    with pytest.raises(RunError, match=r"meta\.grow: was \{'start': 4, 'every': 5\}, now None"):
-        claim(make(), "train")
+    linear = "learners=[{family: linear}]"
+    begin(make(linear, "rl.limit=9"), "train")
+    with pytest.raises(RunError, match=r"rl: was \{.*'limit': 9.*\}, now None"):
+        claim(make(linear), "train")
 
 
 def test_damage_in_the_directory_is_named(make):

@@ -44,9 +44,15 @@ def test_a_section_of_another_kind_takes_the_place_of_the_one_before_and_others_
 
 
 def test_overrides_are_applied_in_order_and_may_make_sections():
-    overrides = ["inner.lr=1e-3", "meta.grow.every=5", "meta.iterations=3", "meta.iterations=4", "learners.0.weight=.5"]
+    overrides = [
+        "inner.lr=1e-3",
+        "evaluate.real_data.tune_learners=5",
+        "meta.iterations=3",
+        "meta.iterations=4",
+        "learners.0.weight=.5",
+    ]
     config = parse(NAMED + "learners: [{family: conv5}]", [*overrides, "search.score_at=[1,2]", "run.name=x"])
-    assert (config.inner.lr, config.meta.grow.every, config.meta.iterations) == (1e-3, 5, 4)
+    assert (config.inner.lr, config.evaluate.real_data.tune_learners, config.meta.iterations) == (1e-3, 5, 4)
     assert (config.learners[0].family, config.learners[0].weight) == ("conv5", 0.5)
     assert (config.search.score_at, config.run.name) == ((1, 2), "x")
 
@@ -59,7 +65,6 @@ def test_overrides_are_applied_in_order_and_may_make_sections():
             r"memory_budget, window, offload: options of the engine trajectory, not of unrolled; .*name=trajectory",
         ),
         ("{name: higher, adjoint: kit, cuda_graphs: true}", "adjoint, cuda_graphs: options of the engine trajectory"),
-        ("{random_window: true}", "random_window needs window"),
         ("{adjoint: compiled, cuda_graphs: true}", "cuda_graphs needs adjoint auto, traced or kit"),
     ],
 )
@@ -69,9 +74,9 @@ def test_engine_options_that_would_do_nothing_are_refused(options, said):
 
 
 def test_engine_options_that_say_the_default_are_taken_by_every_engine():
-    config = parse(NAMED + "engine: {name: higher, adjoint: auto, offload: no, window: null, random_window: false}")
+    config = parse(NAMED + "engine: {name: higher, adjoint: auto, offload: no, window: null}")
     assert config.engine == parse(NAMED + "engine: {name: higher}").engine
-    assert parse(NAMED + "engine: {window: 2, random_window: true, cuda_graphs: true}").engine.random_window
+    assert parse(NAMED + "engine: {window: 2, cuda_graphs: true}").engine.window == 2
 
 
 def test_references_are_resolved():
@@ -105,7 +110,6 @@ def test_references_are_resolved():
         (NAMED, ["learners=[{widths: [[8, 4]]}]"], r"learners\.0\.widths: .*needs low < high, not \[8, 4\]"),
         (NAMED, ["learners=[{widths: [8, x]}]"], r"learners\.0\.widths\.1: has to be an integer"),
         (NAMED + "learners: {family: linear}", [], r"learners: has to be a list"),
-        (NAMED, ["meta.grow={start: 50, every: 1}"], r"meta\.grow\.start is 50, more than .*steps = 32"),
         (NAMED, ["data.validation=1.0"], r"data\.validation: one image is none .*share is below 1.*given: 1\.0"),
         (NAMED, ["data.test=1"], r"data\.test: one image is none"),
         (NAMED, ["learners=[{widths: [[9, 16]]}]"], r"learners\.0: no multiple of width_quantum = 8 .*\[9, 16\]"),

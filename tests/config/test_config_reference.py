@@ -19,7 +19,7 @@ def test_it_lists_exactly_the_keys_that_are_written_out():
             return {leaf for name, item in value.items() for leaf in leaves(item, f"{key}.{name}" if key else name)}
         return {key}
 
-    given = "run: {name: a}\nmeta: {grow: {every: 1}}\nrl: {limit: 9}\nlearners: [{family: linear}]"
+    given = "run: {name: a}\nrl: {limit: 9}\nlearners: [{family: linear}]"
     config = parse(given).model_dump(mode="json")
     config["learners[]"] = config.pop("learners")[0]
     config["search"]["space[conv]"] = config["search"].pop("space")
@@ -31,7 +31,7 @@ def test_it_lists_exactly_the_keys_that_are_written_out():
 def test_defaults_are_those_of_an_empty_configuration():
     config = parse("run: {name: a}").model_dump(mode="json")
     for row in ROWS.values():
-        if "[" not in row.name and row.default != "required" and not row.name.startswith(("meta.grow", "rl.")):
+        if "[" not in row.name and row.default != "required" and not row.name.startswith("rl."):
             value = config
             for part in row.name.split("."):
                 value = value[part]

@@ -103,22 +103,6 @@ def test_a_window_is_the_gradient_through_the_last_steps() -> None:
         assert relative_error(part(found.gradient, name), part(expected.gradient, name)) < 1e-10, name
 
 
-def test_a_random_window_ends_where_the_learners_seed_says() -> None:
-    teacher = make_teacher(6)
-    ends = set()
-    for seed in range(12):
-        task = make_task(make_learner(seed=seed), teacher)
-        found = Trajectory(Reverse(), window=2, random_window=True)(task, parameters(teacher))
-        again = Trajectory(Reverse(), window=2, random_window=True)(task, parameters(teacher))
-        assert found.losses == again.losses
-        (end,) = found.losses
-        rates = found.gradient["schedule.log_lr"]
-        assert [t for t in range(6) if rates[t] != 0] == [end - 2, end - 1]
-        ends.add(end)
-    assert len(ends) > 2
-    assert ends <= set(range(2, 7))
-
-
 def test_the_budget_goes_to_the_generator_first() -> None:
     cost = StepBytes(state=10, generator=30, tape=100)
     assert within(79, 8, cost) == NOTHING

@@ -72,15 +72,6 @@ def test_what_observers_are_told(tmp_path):
     assert list(taught.run.tensorboard.glob("events*"))
 
 
-def test_the_curriculum_grows_and_its_last_step_stays_the_last(tmp_path):
-    seen = []
-    grown = tiny(tmp_path, "meta.grow={start: 1, every: 2}", "meta.iterations=6")
-    train(grown, alone(), [seen.append])
-    assert [event.steps for event in seen if isinstance(event, Iterated)] == [1, 1, 2, 2, 3, 3]
-    room = prepare(grown, CPU)
-    assert [make_task(room, iteration, 0).episode.first for iteration in (0, 2, 4)] == [2, 1, 0]
-
-
 def test_the_outer_rate_follows_a_cosine(tmp_path):
     room = prepare(tiny(tmp_path, "meta.iterations=100", "meta.lr=0.02", "meta.final_lr=0.25"), CPU)
     outer = Outer(room.teacher, room.config.meta)

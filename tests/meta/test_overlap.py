@@ -10,11 +10,9 @@ from gtn_hpc.inner import showing
 from gtn_hpc.inner.build import make_engine
 from gtn_hpc.meta.setup import make_task, prepare
 
-SHORTER = "meta.grow={start: 2, every: 2}"
-
 
 @pytest.mark.parametrize("arm", ["full", "shuffled_batch", "distilled_pixels", "real_data"])
-@pytest.mark.parametrize("overrides", [[], ["engine.window=2"], [SHORTER]], ids=["whole", "window", "growing"])
+@pytest.mark.parametrize("overrides", [[], ["engine.window=2"]], ids=["whole", "window"])
 def test_parts_of_passed_steps_are_final(tmp_path, monkeypatch, arm, overrides):
     monkeypatch.setattr(showing, "TOGETHER", 1)
     config = tiny(

@@ -176,7 +176,6 @@ def test_a_curriculum_of_another_environment_is_refused(taught):
         ("meta.batch=81", "multiple of rl.copies; 81 is none of 4"),
         ("teacher.curriculum.start=real", "there are no real images"),
         ("teacher.curriculum.arm=real_data", "there are no real images"),
-        ("engine={window: 1, random_window: true}", "random_window has to be false"),
         ("rl.copys=3", "Did you mean 'copies'"),
         ("rl.horizons=[]", "rl.horizons"),
     ],
