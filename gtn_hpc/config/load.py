@@ -17,6 +17,9 @@ from gtn_hpc.core.rundir import RunDirectory
 
 CONFIGS = Path("configs")
 
+RETIRED = {"meta": {"grow": None}, "engine": {"random_window": False}}
+"""Options that are gone, by section, with the value by which resolved configurations in older files say: off."""
+
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """The configuration of the YAML file at `path` with `key.sub=value` overrides applied in order.
@@ -58,12 +61,22 @@ def parse(text: str, overrides: Sequence[str] = (), *, where: str = "The configu
         values = OmegaConf.to_container(tree, resolve=True)
     except OmegaConfBaseException as error:
         raise ConfigError(f"{where}: {error}", remedy="Mend the reference.") from error
-    text = json.dumps(_sections(values), default=str)
+    text = json.dumps(_without_retired(_sections(values)), default=str)
     try:
         return Config.model_validate_json(text, strict=True)
     except ValidationError as error:
         where += f" with {', '.join(overrides)}" if overrides else ""
         raise ConfigError(f"{where} is not valid:\n{explain(error, json.loads(text))}") from error
+
+
+def _without_retired(values: dict[str, Any]) -> dict[str, Any]:
+    """Where a retired option was in use it stays, and is refused as unknown."""
+    for section, options in RETIRED.items():
+        given = values.get(section)
+        for name, off in options.items():
+            if isinstance(given, dict) and given.get(name, ...) is off:
+                del given[name]
+    return values
 
 
 def dump(config: BaseModel) -> str:

@@ -199,3 +199,16 @@ def test_a_section_that_may_be_left_out_stays_out():
     assert config.rl is None
     assert parse(dump(config)) == config
     assert parse("run: {name: a}\nrl: {copies: 4}\nlearners: [{family: linear}]").rl.copies == 4
+
+
+def test_a_configuration_of_an_older_file_is_read_where_what_is_gone_was_off():
+    older = (
+        dump(parse(NAMED))
+        .replace("  iterations:", "  grow: null\n  iterations:")
+        .replace("  adjoint:", "  random_window: false\n  adjoint:")
+    )
+    assert "grow" in older and "random_window" in older
+    assert parse(older) == parse(NAMED)
+    for option in ("meta.grow.every=5", "engine.random_window=true"):
+        with pytest.raises(ConfigError, match="unknown key"):
+            parse(older, [option])
