@@ -17,7 +17,7 @@ from gtn_hpc.core.rundir import RunDirectory
 
 CONFIGS = Path("configs")
 
-RETIRED = {"meta": {"grow": None}, "engine": {"random_window": False}}
+RETIRED: dict[str, dict[str, object]] = {"meta": {"grow": None}, "engine": {"random_window": False}}
 """Options that are gone, by section, with the value by which resolved configurations in older files say: off."""
 
 
