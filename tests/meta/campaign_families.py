@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from resumable import Row, resume
 
-from gtn_hpc.stats.means import paired_difference
+from gtn_hpc.stats.means import mean
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "configs" / "arms" / "families.yaml"
@@ -32,23 +32,24 @@ MIXTURE = (
     "{family: conv2-gap, widths: [[8, 25], [16, 33]], width_quantum: 8}, "
     "{family: conv6, widths: [[8, 17], [8, 17], [16, 33], [16, 33], [32, 65], [32, 65]], width_quantum: 8}]"
 )
-START = "the start, untaught"
+START, REAL = "the start, untaught", "real data, its rate tuned"
+UNTAUGHT = ["meta.iterations=1", "meta.lr=1e-12"]
 ARMS: dict[str, list[str]] = {
-    START: ["meta.iterations=1", "meta.lr=1e-12"],
+    START: UNTAUGHT,
     "one network (conv2-fc 16, 24, 48)": ["learners=[{family: conv2-fc, widths: [16, 24, 48]}]"],
     "one family (conv2-fc, drawn widths)": [],
     "a mixture (conv2-fc, conv2-gap, conv6)": [MIXTURE],
+    REAL: UNTAUGHT,
 }
 TAUGHT_ON = {
     "one network (conv2-fc 16, 24, 48)": {"conv2-fc"},
     "one family (conv2-fc, drawn widths)": {"conv2-fc"},
     "a mixture (conv2-fc, conv2-gap, conv6)": {"conv2-fc", "conv2-gap", "conv6"},
 }
-REAL = "real data, its rate tuned"
 
 
 def run_arm(arm: str, seed: int) -> Row:
-    """Teaches one teacher and has every family judge it, with its seed; its start is compared with real data."""
+    """Teaches one teacher and has every family judge it; for real data, the same learners in its place."""
     with tempfile.TemporaryDirectory() as root:
         began = time.perf_counter()
         gtn("train", str(BASE), *ARMS[arm], f"run.root={root}", f"run.seed={seed}", "run.name=arm", "run.device=cpu")
@@ -56,16 +57,15 @@ def run_arm(arm: str, seed: int) -> Row:
         judges = Path(root) / "judges.yaml"
         judges.write_text(JUDGES.read_text().replace("seed: 0", f"seed: {seed}"))
         curriculum = Path(root) / "arm" / "curriculum.h5"
-        return row | {family: judged(curriculum, judges, family, real=arm == START) for family in FAMILIES}
+        return row | {family: judged(curriculum, judges, family, real=arm == REAL) for family in FAMILIES}
 
 
 def judged(curriculum: Path, judges: Path, family: str, *, real: bool) -> dict[str, float]:
-    """Mean accuracy of the family's learners after the curriculum, and after as many steps of real data."""
+    """Accuracy of the family's learners after the curriculum, or after as many steps of real data: mean and sd."""
     options = ["--family", family, "--learners", str(LEARNERS), "--real-data" if real else "--no-real-data"]
-    told = gtn("evaluate", str(curriculum), "--config", str(judges), *options, "--json")
-    found = json.loads(told)["families"][family]
-    row = {"taught": found["teacher"]["value"], "sd": found["teacher"]["sd"]}
-    return row | ({"real": found["real_data"]["value"], "real_lr": found["real_data"]["lr"]} if real else {})
+    found = json.loads(gtn("evaluate", str(curriculum), "--config", str(judges), *options, "--json"))
+    side = found["families"][family]["real_data" if real else "teacher"]
+    return {"accuracy": side["value"], "sd": side["sd"]}
 
 
 def gtn(*arguments: str) -> str:
@@ -88,32 +88,28 @@ def page(rows: list[Row]) -> str:
         "",
         f"| taught on | seeds | {' | '.join(FAMILIES)} | seconds |",
         f"|---|---|{'---|' * len(FAMILIES)}---|",
-        line(REAL, [row for row in rows if row["arm"] == START], "real", {}),
     ]
     start = {row["seed"]: row for row in rows if row["arm"] == START}
     for arm in ARMS:
-        lines.append(line(arm, [row for row in rows if row["arm"] == arm], "taught", {} if arm == START else start))
+        mine = [row for row in rows if row["arm"] == arm]
+        cells = [cell(f, mine, start) + " *" * (f in TAUGHT_ON.get(arm, ())) for f in FAMILIES] if mine else ["not run"]
+        seconds = f"{np.mean([row['seconds'] for row in mine]):.0f}" if mine else ""
+        lines.append(f"| {arm} | {len(mine)} | {' | '.join(cells)} | {seconds} |")
     return "\n".join([*lines, ""])
 
 
-def line(arm: str, mine: list[Row], side: str, start: dict[int, Row]) -> str:
-    cells = [cell(family, mine, side, start) + " *" * (family in TAUGHT_ON.get(arm, ())) for family in FAMILIES]
-    seconds = f"{np.mean([row['seconds'] for row in mine]):.0f}" if mine and side == "taught" else ""
-    return f"| {arm} | {len(mine)} | {' | '.join(cells)} | {seconds} |"
-
-
-def cell(family: str, mine: list[Row], side: str, start: dict[int, Row]) -> str:
-    if not mine:
-        return "not run"
-    values = [100 * row[family][side] for row in mine]
-    spread = f" ({np.std(values, ddof=1):.1f})" if len(values) > 1 else ""
-    both = [row for row in mine if row["seed"] in start]
-    if len(both) < 2:
-        return f"{np.mean(values):.1f}{spread}"
-    gain = paired_difference(
-        [100 * row[family]["taught"] for row in both], [100 * start[row["seed"]][family]["taught"] for row in both]
-    )
-    return f"{np.mean(values):.1f}{spread} [{gain.value:+.1f}: {gain.low:+.1f}, {gain.high:+.1f}]"
+def cell(family: str, mine: list[Row], start: dict[int, Row]) -> str:
+    values = {row["seed"]: 100 * row[family]["accuracy"] for row in mine}
+    known = list(values.values())
+    told = f"{np.mean(known):.1f}" + (f" ({np.std(known, ddof=1):.1f})" if len(known) > 1 else "")
+    both = sorted(values.keys() & start.keys())
+    gains = [values[seed] - 100 * start[seed][family]["accuracy"] for seed in both]
+    if not gains or mine[0]["arm"] == START:
+        return told
+    if len(gains) == 1:
+        return f"{told} [{gains[0]:+.1f}]"
+    gain = mean(gains)
+    return f"{told} [{gain.value:+.1f}: {gain.low:+.1f}, {gain.high:+.1f}]"
 
 
 def main() -> int:
@@ -122,7 +118,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs side by side, one thread each")
     chosen = parser.parse_args()
-    wanted = [(arm, seed) for seed in range(chosen.seeds) for arm in ARMS]
+    wanted = sorted(((arm, seed) for seed in range(chosen.seeds) for arm in ARMS), key=lambda one: one[0] == REAL)
     rows = resume(chosen.stem.with_suffix(".jsonl"), ("arm", "seed"), wanted, run_arm, chosen.jobs)
     chosen.stem.with_suffix(".md").write_text(page(rows))
     return 0
