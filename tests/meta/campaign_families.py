@@ -92,7 +92,11 @@ def page(rows: list[Row]) -> str:
     start = {row["seed"]: row for row in rows if row["arm"] == START}
     for arm in ARMS:
         mine = [row for row in rows if row["arm"] == arm]
-        cells = [cell(f, mine, start) + " *" * (f in TAUGHT_ON.get(arm, ())) for f in FAMILIES] if mine else ["not run"]
+        cells = (
+            [cell(f, mine, start) + " *" * (f in TAUGHT_ON.get(arm, ())) for f in FAMILIES]
+            if mine
+            else ["not run", *[""] * (len(FAMILIES) - 1)]
+        )
         seconds = f"{np.mean([row['seconds'] for row in mine]):.0f}" if mine else ""
         lines.append(f"| {arm} | {len(mine)} | {' | '.join(cells)} | {seconds} |")
     return "\n".join([*lines, ""])
