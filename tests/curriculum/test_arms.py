@@ -66,7 +66,7 @@ def test_a_step_can_be_shown_again(arm):
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_steps_shown_together_are_the_steps_shown_alone(arm):
-    episode = curriculum(arm).double().episode(seeded(), steps=2)
+    episode = curriculum(arm).double().episode(seeded())
     for t, (batch, hyper) in enumerate(episode.together(range(2))):
         torch.testing.assert_close(batch.x, episode.batch(t).x, rtol=1e-12, atol=1e-12)
         assert torch.equal(batch.y, episode.batch(t).y)
@@ -141,15 +141,6 @@ def test_what_is_learned_of_rate_and_momentum(learn, sizes):
     lr, momentum = made.schedule.table()
     torch.testing.assert_close(lr, torch.full((STEPS,), Inner().lr))
     torch.testing.assert_close(momentum, torch.full((STEPS,), Inner().momentum))
-
-
-def test_a_shorter_episode_ends_with_the_last_steps():
-    made = curriculum("full")
-    whole, short = made.episode(seeded()), made.episode(seeded(), 2)
-    assert short.steps == 2
-    for t in range(2):
-        assert torch.equal(short.batch(t).x, whole.batch(t + 1).x)
-        assert short.hyper(t).lr == whole.hyper(t + 1).lr
 
 
 def test_real_data_needs_images():
