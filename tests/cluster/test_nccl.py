@@ -2,7 +2,7 @@
 
 import os
 
-import pytest
+import needs
 import torch
 from torch import distributed as dist
 
@@ -12,7 +12,7 @@ from gtn_hpc.cluster.reduction import REDUCTIONS, ByStep
 from gtn_hpc.cluster.torch_communicator import TorchCommunicator
 from gtn_hpc.launch.doctor import ranks
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU; benchmarks/2026-11-26-gpu.md")
+pytestmark = needs.GPU
 
 
 def test_one_rank_over_nccl_sums_gathers_broadcasts_and_tells():

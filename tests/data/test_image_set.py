@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import needs
 import numpy as np
 import pytest
 import torch
@@ -124,7 +125,7 @@ def test_an_epoch_augments():
         next(image_set(10).epoch(10, None, Augment(flip=True)))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@needs.GPU
 def test_on_a_gpu_the_same_batch_of_a_cpu_generator():
     images = image_set()
     gpu = images.images.cuda()

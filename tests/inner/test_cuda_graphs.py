@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+import needs
 import pytest
 import torch
 from meta_tasks import make_learner, make_task, make_teacher
@@ -25,11 +26,10 @@ from gtn_hpc.inner.trajectory import Trajectory
 from gtn_hpc.inner.unrolled import Unrolled
 from gtn_hpc.training.steppers import GraphedSteps
 
-GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 MIB = 1 << 20
 
 
-@GPU
+@needs.GPU
 @pytest.mark.parametrize("optimiser", [SGD(), Adam(beta2=0.99, eps=1e-6)], ids=["sgd", "adam"])
 def test_cuda_graphs_give_the_gradient_of_the_whole_graph(optimiser: InnerOptimiser) -> None:
     problem = make_problem(WORKLOADS["overhead"], 6, machine=Machine("cuda", "float64"))
@@ -51,7 +51,7 @@ def results(under_test: graphed.Graphed) -> list[float | None]:
     return [float(under_test(torch.tensor(float(a), device="cuda"))[0]) for a in range(5)]  # type: ignore[arg-type]
 
 
-@GPU
+@needs.GPU
 def test_graphs_of_several_shapes_reserve_little_more_than_the_largest() -> None:
     graphs = graphed.Graphs()
     torch.cuda.empty_cache()
@@ -63,7 +63,7 @@ def test_graphs_of_several_shapes_reserve_little_more_than_the_largest() -> None
     assert torch.cuda.memory_reserved() - before < 256 * MIB
 
 
-@GPU
+@needs.GPU
 def test_without_memory_graphs_are_given_up_and_captured_again_on_a_gpu() -> None:
     graphs = graphed.Graphs()
     first, second = graphs.record(large(64)), graphs.record(large(96))
@@ -79,7 +79,7 @@ def test_without_memory_graphs_are_given_up_and_captured_again_on_a_gpu() -> Non
         torch.cuda.set_per_process_memory_fraction(1.0)
 
 
-@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="no two GPUs here")
+@needs.TWO_GPUS
 def test_graphs_on_a_gpu_that_was_not_the_current_one_are_not_empty() -> None:
     under_test = graphed.Graphs().record(lambda x: [3 * x])
     with torch.cuda.device(0):

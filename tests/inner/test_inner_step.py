@@ -1,5 +1,6 @@
 """A step is a pure function of (state, batch, hyper, seed, t); a score of a sample is its own."""
 
+import needs
 import pytest
 import torch
 from meta_tasks import IMAGE, make_learner, make_task, make_teacher, real_batch
@@ -50,7 +51,7 @@ def test_the_same_step_drops_the_same_units_and_another_step_others() -> None:
     assert any(not torch.equal(first.params[k], other.params[k]) for k in first.params)
 
 
-GPUS = [pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))]
+GPUS = [pytest.param("cuda", marks=needs.GPU)]
 
 
 @pytest.mark.parametrize("device", ["cpu", *GPUS])
@@ -65,7 +66,7 @@ def test_what_a_step_draws_is_what_its_seed_draws(device: str) -> None:
     assert all(torch.equal(mine, other) for mine, other in zip(found, expected, strict=True))
 
 
-@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="no two GPUs here")
+@needs.TWO_GPUS
 def test_a_step_leaves_other_gpus_alone() -> None:
     learner = make_learner("linear", dropout=0.5)
     learner.module.to("cuda:1")

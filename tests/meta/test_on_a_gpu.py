@@ -1,5 +1,6 @@
 """Meta-training on a GPU is meta-training on a CPU, and goes on bit for bit."""
 
+import needs
 import pytest
 import torch
 
@@ -12,7 +13,7 @@ from gtn_hpc.curriculum.file import read
 from gtn_hpc.data import load
 from gtn_hpc.meta.stage import train
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU; benchmarks/2026-11-26-gpu.md")
+pytestmark = needs.GPU
 
 TEXT = """
 run: {name: taught}

@@ -1,5 +1,6 @@
 """Networks built from architectures of every space."""
 
+import needs
 import numpy as np
 import pytest
 import torch
@@ -265,7 +266,7 @@ def test_pooling_counts_existing_pixels_only(kernel, stride, size):
         torch.testing.assert_close(pool(kernel, stride)(x), torch.stack([torch.stack(r, -1) for r in expected], -2))
 
 
-GPU = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))
+GPU = pytest.param("cuda", marks=needs.GPU)
 
 
 @pytest.mark.parametrize("device", ["cpu", GPU])
