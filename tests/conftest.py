@@ -121,9 +121,7 @@ def mount_disk() -> Iterator[Callable[[Path, str], None]]:
             command = ["env", "mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
             done = subprocess.run(command, capture_output=True, text=True, timeout=60)
             if done.returncode:
-                pytest.skip(
-                    f"a disk that gets full is one that root mounts, not here: {done.stderr.strip()}"
-                )
+                pytest.skip(f"a disk that gets full is one that root mounts, not here: {done.stderr.strip()}")
             mounted.callback(subprocess.run, ["umount", "-l", str(place)], check=True, timeout=60)
 
         yield mount
