@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gtn_hpc.cluster.environment import RankEnvironment
-from gtn_hpc.cluster.seat import Seat, users_of
+from gtn_hpc.cluster.seat import A_RANK_A_GPU, Seat, users_of
 from gtn_hpc.core.environment import gpus_of_job
 from gtn_hpc.core.errors import ClusterError
 
@@ -100,8 +100,7 @@ def require_own_gpu(communicator: "Communicator", identity: str | None) -> None:
     if shared:
         raise ClusterError(
             f"Two ranks on one GPU: {shared}.",
-            remedy="Start one rank a GPU (srun --ntasks-per-node=N --gpus-per-node=N --gpu-bind=none, "
-            "torchrun --nproc-per-node=GPUS), or run.device=cpu.",
+            remedy=f"Start one rank a GPU ({A_RANK_A_GPU}), or run.device=cpu.",
         )
 
 

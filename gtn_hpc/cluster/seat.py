@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from gtn_hpc.cluster.environment import RankEnvironment
 
+A_RANK_A_GPU = "srun --ntasks-per-node=N --gpus-per-node=N --gpu-bind=none, torchrun --nproc-per-node=GPUS"
+"""How launchers are asked for one rank a GPU, each of which sees them all: peers that are hidden cannot use NVLink."""
+
 
 @dataclass(frozen=True)
 class Seat:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gtn_hpc.cluster.environment import RankEnvironment, detect
-from gtn_hpc.cluster.seat import users_of
+from gtn_hpc.cluster.seat import A_RANK_A_GPU, users_of
 from gtn_hpc.core.errors import ClusterError
 from gtn_hpc.launch.doctor.finding import Finding
 
@@ -83,10 +83,7 @@ def own_gpus(gpus: list[str | None]) -> Finding:
     users = users_of(gpus)
     shared = [f"{gpu}: ranks {', '.join(map(str, ranks))}" for gpu, ranks in users.items() if len(ranks) > 1]
     if shared:
-        remedy = (
-            "One GPU a rank: srun --ntasks-per-node=N --gpus-per-node=N --gpu-bind=none, "
-            "torchrun --nproc-per-node=GPUS, or run.device=cpu."
-        )
+        remedy = f"One GPU a rank: {A_RANK_A_GPU}, or run.device=cpu."
         return Finding("own GPU", "fail", f"two ranks on one GPU ({'; '.join(shared)})", remedy)
     if not users:
         return Finding("own GPU", "ok", f"no rank of {len(gpus)} has a GPU")
