@@ -8,7 +8,7 @@ from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.networks import build_network
 from gtn_hpc.models.norm import BatchNorm
-from gtn_hpc.models.precision import autocast
+from gtn_hpc.models.precision import autocast, widened
 from gtn_hpc.training.evaluator import Evaluator
 from gtn_hpc.training.request import Request
 from gtn_hpc.training.run import Measurement
@@ -59,7 +59,7 @@ def _judge(module: nn.Module, evaluator: Evaluator, memory_format: torch.memory_
     for x, y in images.epoch(CHUNK):
         with autocast(evaluator.room.device, evaluator.room.autocast):
             logits = module(x.contiguous(memory_format=memory_format))
-        logits = logits if evaluator.room.autocast is None else logits.float()
+        logits = widened(logits, evaluator.room.autocast)
         correct += float((logits.argmax(dim=1) == y).sum())
         loss += float(F.cross_entropy(logits, y, reduction="sum"))
     return Measurement(correct / len(images), loss / len(images))

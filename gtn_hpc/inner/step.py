@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from gtn_hpc.core.records import Batch, Hyper
 from gtn_hpc.core.streams import derive
 from gtn_hpc.inner.optimisers import InnerOptimiser, Tensors
-from gtn_hpc.models.precision import autocast
+from gtn_hpc.models.precision import autocast, widened
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def evaluate(learner: Learner, state: LearnerState, x: Tensor) -> Tensor:
     learner.module.eval()
     with arithmetic(learner, x):
         logits: Tensor = functional_call(learner.module, state.params | state.buffers, (x,))
-    return logits if learner.autocast is None else logits.float()
+    return widened(logits, learner.autocast)
 
 
 def real_loss(learner: Learner, state: LearnerState, batch: Batch) -> Tensor:

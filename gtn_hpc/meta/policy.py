@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gtn_hpc.environments import Policy, Scale
 from gtn_hpc.environments.environment import Array
 from gtn_hpc.inner.step import Learner, LearnerState, arithmetic
+from gtn_hpc.models.precision import widened
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,7 @@ class Player:
         """Of scaled observations [B, S]: [B, A], float32 where forward passes have a type of their own."""
         with arithmetic(self.learner, seen):
             logits: Tensor = self.network(seen[:, :, None, None])
-        return logits if self.learner.autocast is None else logits.float()
+        return widened(logits, self.learner.autocast)
 
     def drawing(self, draws: np.random.Generator) -> Policy:
         """Draws each action with its probability."""

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 
 class Precision(NamedTuple):
@@ -36,3 +37,8 @@ def use_precision(name: str) -> Precision:
 def autocast(device: torch.device, dtype: torch.dtype | None) -> torch.autocast:
     """Within, products on `device` are made in `dtype`; in the type of their factors where it is None."""
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
+
+
+def widened(logits: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """`logits` of a pass under `autocast(..., dtype)` in float32: a loss or a choice made of 8 bits is coarse."""
+    return logits if dtype is None else logits.float()
