@@ -42,7 +42,11 @@ class Generated(Curriculum):
 
     def plan(self, generator: torch.Generator) -> Show:
         index = self.index(generator, self.latents.device)
-        return lambda steps: self.make(index[steps.start : steps.stop], self.latents)
+
+        def make(rows: Tensor) -> list[Batch]:
+            return self.make(rows, self.latents)
+
+        return lambda steps: self.made_once(index[steps.start : steps.stop], make)
 
     def show(self, index: Tensor) -> Batch:
         """The images of `index` [B] as one batch."""
@@ -85,7 +89,11 @@ class DistilledPixels(Curriculum):
 
     def plan(self, generator: torch.Generator) -> Show:
         index = self.index(generator, self.pixels.device)
-        return lambda steps: [Batch(self.pixels[index[t]], self.labels(index[t])) for t in steps]
+
+        def make(rows: Tensor) -> list[Batch]:
+            return [Batch(self.pixels[row], self.labels(row)) for row in rows]
+
+        return lambda steps: self.made_once(index[steps.start : steps.stop], make)
 
 
 class RealData(Curriculum):

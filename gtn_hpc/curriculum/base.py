@@ -29,6 +29,8 @@ class Episode:
     steps: int
     show: Show
     schedule: Schedule
+    distinct: int
+    """Batches that differ; the others are the same tensors when they are shown together."""
 
     def batch(self, t: int) -> Batch:
         return self.show(range(t, t + 1))[0]
@@ -51,7 +53,8 @@ class Curriculum(nn.Module, ABC):
 
     def episode(self, generator: torch.Generator) -> Episode:
         """One pass with fresh randomness."""
-        return Episode(self.steps, self.plan(generator), self.schedule)
+        distinct = self.steps if self.order == "all" else self.cycle
+        return Episode(self.steps, self.plan(generator), self.schedule, distinct)
 
     def by_step(self) -> set[str]:
         """Names of the parameters of which step t of every episode uses the t-th of T equal parts, and no other."""
@@ -68,6 +71,14 @@ class Curriculum(nn.Module, ABC):
         """Which image [T, B] of the pool of N each step shows; each cycle is shuffled anew, where the order says so."""
         cycles = [self._one_cycle(generator) for _ in range(0, self.steps, self.cycle)]
         return torch.cat(cycles)[: self.steps].to(device)
+
+    def made_once(self, index: Tensor, make: Callable[[Tensor], list[Batch]]) -> list[Batch]:
+        """What `make` makes of the rows of `index` [S, B]; a row that comes again is the same batch."""
+        if self.cycle == self.steps or len(index) == 1:
+            return make(index)
+        rows, which = index.unique(dim=0, return_inverse=True)
+        batches = make(rows)
+        return [batches[row] for row in which.tolist()]
 
     def _one_cycle(self, generator: torch.Generator) -> Tensor:
         images = self.cycle * self.batch

@@ -33,7 +33,11 @@ class Frozen(Curriculum):
             return lambda steps: [Batch(self.x[t], self.y[t]) for t in steps]
         index = self.index(generator, self.x.device)
         x, y = self.x.flatten(0, 1), self.y.flatten(0, 1)
-        return lambda steps: [Batch(x[index[t]], y[index[t]]) for t in steps]
+
+        def make(rows: Tensor) -> list[Batch]:
+            return [Batch(x[row], y[row]) for row in rows]
+
+        return lambda steps: self.made_once(index[steps.start : steps.stop], make)
 
     def repeated(self, passes: int) -> "Frozen":
         """The whole of it `passes` times, one after another."""

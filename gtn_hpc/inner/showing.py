@@ -17,10 +17,17 @@ TOGETHER = 8 * 2**20
 """Bytes of the graphs of steps that are shown together. A small generator costs a call, however many images it makes;
 for one whose graph of a step is larger nothing changes."""
 
+AGAIN = 256 * 2**20
+"""Bytes of the graphs of all batches of an episode that shows them again and again, up to which each is made once."""
+
 
 @runtime_checkable
 class Together(Episode, Protocol):
     """An episode that can show consecutive steps at once, for less than one by one."""
+
+    @property
+    def distinct(self) -> int:
+        """Batches that differ; the others come again, as the same tensors where their steps are shown at once."""
 
     def together(self, steps: range) -> Sequence[tuple[Batch, Hyper]]:
         """Each is the step's `batch` and `hyper` up to rounding."""
@@ -43,7 +50,7 @@ class Showing:
     passed: Passed | None = None
     shown: dict[int, Step] = field(default_factory=dict, repr=False)
     graphs: dict[int, list[Step]] = field(default_factory=dict, repr=False)
-    arrived: list[tuple[Tensor, Tensor]] = field(default_factory=list, repr=False)
+    arrived: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.gradient: Tensors = {k: torch.zeros_like(v) for k, v in self.teacher.items()}
@@ -70,11 +77,14 @@ class Showing:
 
     def teach(self, step: Step, cotangents: Sequence[Tensor | None], *, last: bool) -> None:
         """Adds what the step's x, y, rate and momentum got to the teacher's gradient, once its group is through."""
-        self.arrived += [(v, c) for v, c in zip(step.inputs(), cotangents, strict=True) if c is not None]
+        for value, cotangent in zip(step.inputs(), cotangents, strict=True):
+            if cotangent is not None:
+                _, before = self.arrived.get(id(value), (value, None))
+                self.arrived[id(value)] = (value, cotangent if before is None else before + cotangent)
         group = self._group(step.t)
         if step.t > group.start and not last:
             return
-        arrived, self.arrived = self.arrived, []
+        arrived, self.arrived = list(self.arrived.values()), {}
         del self.graphs[group.start]
         if arrived:
             self._add(arrived)
@@ -101,5 +111,9 @@ def show(episode: Episode, steps: range) -> list[Step]:
 
 
 def group_size(episode: Episode, bytes_of_step: int) -> int:
-    """Steps to show together, given the bytes of the graph of one."""
-    return max(1, TOGETHER // max(bytes_of_step, 1)) if isinstance(episode, Together) else 1
+    """Steps to show together, given the bytes of the graph of one; all where that makes each of few batches once."""
+    if not isinstance(episode, Together):
+        return 1
+    if episode.distinct < episode.steps and episode.distinct * bytes_of_step <= AGAIN:
+        return episode.steps
+    return max(1, TOGETHER // max(bytes_of_step, 1))

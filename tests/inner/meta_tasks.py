@@ -1,5 +1,7 @@
 """Tiny replicas in float64, and how two meta-gradients are compared, part by part."""
 
+from typing import Any
+
 import torch
 
 from gtn_hpc.config.teaching import Curriculum as CurriculumSection
@@ -20,15 +22,21 @@ PARTS = ("generator", "latents", "labels", "schedule.log_lr", "schedule.logit_mo
 
 
 def make_teacher(
-    steps: int, optimiser: str = "sgd", *, batch: int = 4, image: ImageShape = IMAGE, dtype: torch.dtype = torch.float64
+    steps: int,
+    optimiser: str = "sgd",
+    *,
+    batch: int = 4,
+    image: ImageShape = IMAGE,
+    dtype: torch.dtype = torch.float64,
+    **curriculum: Any,
 ) -> Curriculum:
     section = Teacher(
         generator=Generator(noise=2, hidden=4, channels=(2, 2)),
-        curriculum=CurriculumSection(steps=steps, batch=batch, labels="learned"),
+        curriculum=CurriculumSection(steps=steps, batch=batch, labels="learned", **curriculum),
     )
     lr = {"sgd": 0.2, "rmsprop": 0.02, "adam": 0.05}[optimiser]
-    curriculum = make_curriculum(section, Inner(optimiser=optimiser, lr=lr), image, CLASSES)
-    return initialise(curriculum, torch.Generator().manual_seed(1)).to(dtype)
+    made = make_curriculum(section, Inner(optimiser=optimiser, lr=lr), image, CLASSES)
+    return initialise(made, torch.Generator().manual_seed(1)).to(dtype)
 
 
 def make_learner(
