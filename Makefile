@@ -6,7 +6,7 @@ STUDY := configs/study/fashion_mnist.yaml
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-# One thread a process: the two test workers share two cores, and bits depend on the number of threads.
+# One thread a process: test workers share the cores, and bits depend on the number of threads.
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -29,7 +29,7 @@ demo: venv  ## digits: teach, search, train the winner, report
 
 test: venv packages  ## the whole suite on two cores (COVERAGE=1: with coverage, in about twice the time)
 	@rm -f .coverage .coverage.*
-	$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(PYTEST)
+	$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest -n 6 --dist loadscope --no-loadscope-reorder $(PYTEST)
 	@$(if $(COVERAGE),$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
 
 lint: venv  ## format, style, types, layers

@@ -15,15 +15,21 @@ WORLDS = (2, 3, 4)
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """Runs fast and ordered of each number of ranks, in `world-<W>/`, and one of three ranks that was stopped."""
-    root = tmp_path_factory.mktemp("worlds")
-    for world in WORLDS:
-        (root / f"world-{world}").mkdir()
-        assert exit_codes(root / f"world-{world}", world) == [0] * world
-    alone(tiny(root / "world-1", **any_world_program.FAST))
-    alone(tiny(root / "world-1", run__name="ordered"))
-    return root
+def taught_by(tmp_path_factory):
+    """The directory of runs, fast and ordered, of so many ranks, made when first asked for; of three one was stopped."""
+    made = {}
+
+    def runs(world):
+        if world not in made:
+            root = made[world] = tmp_path_factory.mktemp(f"world-{world}")
+            if world == 1:
+                alone(tiny(root, **any_world_program.FAST))
+                alone(tiny(root, run__name="ordered"))
+            else:
+                assert exit_codes(root, world) == [0] * world
+        return made[world]
+
+    return runs
 
 
 def exit_codes(root, world):
@@ -51,30 +57,30 @@ def flat(run):
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_ordered_gives_the_same_bits(root, world):
-    assert digest(root / f"world-{world}" / "ordered") == digest(root / "world-1" / "ordered")
+def test_ordered_gives_the_same_bits(taught_by, world):
+    assert digest(taught_by(world) / "ordered") == digest(taught_by(1) / "ordered")
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_fast_agrees_to_ten_digits_after_twenty_updates(root, world):
-    one, many = flat(root / "world-1" / "fast"), flat(root / f"world-{world}" / "fast")
+def test_fast_agrees_to_ten_digits_after_twenty_updates(taught_by, world):
+    one, many = flat(taught_by(1) / "fast"), flat(taught_by(world) / "fast")
     assert one.keys() == many.keys()
     distance = sum(float((one[name] - many[name]).square().sum()) for name in one) ** 0.5
     size = sum(float(one[name].square().sum()) for name in one) ** 0.5
     assert distance <= 1e-10 * size
 
 
-def test_a_stop_asked_of_one_rank_stops_all_with_a_whole_checkpoint(root):
-    said = [(root / "world-3" / f"said-{rank}").read_text() for rank in range(3)]
+def test_a_stop_asked_of_one_rank_stops_all_with_a_whole_checkpoint(taught_by):
+    said = [(taught_by(3) / f"said-{rank}").read_text() for rank in range(3)]
     assert "Stopped by SIGTERM after 10 of 20" in said[1] and "Stopped by another rank after 10" in said[0]
-    run = root / "world-3" / "stopped"
+    run = taught_by(3) / "stopped"
     state = json.loads((run / "state.json").read_text())
     assert state["wants_requeue"] and state["stages"]["train"]["iteration"] == 10
     assert latest(run / "checkpoints").step == 10
 
 
-def test_one_rank_goes_on_where_three_stopped(root):
-    run = root / "world-3" / "stopped"
-    alone(tiny(root / "world-3", run__name="stopped"))
-    assert digest(run) == digest(root / "world-1" / "ordered")
+def test_one_rank_goes_on_where_three_stopped(taught_by):
+    run = taught_by(3) / "stopped"
+    alone(tiny(taught_by(3), run__name="stopped"))
+    assert digest(run) == digest(taught_by(1) / "ordered")
     assert not json.loads((run / "state.json").read_text())["wants_requeue"]
