@@ -44,6 +44,8 @@ MIXTURE = (
 )
 
 START = ["teacher.curriculum.start=real", "teacher.curriculum.start_passes=20"]
+PIXELS = ["teacher.curriculum.arm=distilled_pixels", "meta.lr=0.06"]
+LABELS = "teacher.curriculum.labels=learned"
 
 ARMS: dict[str, dict[str, list[str]]] = {
     "curricula (paper section 3.3)": {
@@ -85,7 +87,11 @@ ARMS: dict[str, dict[str, list[str]]] = {
     "beyond the paper": {
         "start from real images": START,
         "start from real images, a loss every 4 steps": [*START, "inner.intermediate_every=4"],
-        "learned labels": ["teacher.curriculum.labels=learned"],
+        "learned labels": [LABELS],
+        "start from real images, learned labels": [*START, LABELS],
+        "distilled pixels, rate .06": PIXELS,
+        "distilled pixels, rate .06, start from real images": [*PIXELS, *START],
+        "distilled pixels, rate .06, start from real images, learned labels": [*PIXELS, *START, LABELS],
         "moving average, .9": ["meta.average=0.9"],
         "8 batches, shown twice": ["teacher.curriculum.cycle=8"],
     },
