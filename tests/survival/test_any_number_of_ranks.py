@@ -16,7 +16,7 @@ WORLDS = (2, 3, 4)
 
 @pytest.fixture(scope="module")
 def taught_by(tmp_path_factory):
-    """The directory of runs, fast and ordered, of so many ranks, made when first asked for; of three one was stopped."""
+    """Gives the directory of the runs of so many ranks, made when first asked for; of three ranks one was stopped."""
     made = {}
 
     def runs(world):
