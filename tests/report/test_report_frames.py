@@ -1,5 +1,7 @@
 """The DataFrames behind figures and tables."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,8 @@ from report_runs import Sizes, configured, whole_run
 from gtn_hpc import scores, stats
 from gtn_hpc.core.streams import numpy_rng
 from gtn_hpc.report.evidence import gather
+from gtn_hpc.report.figures import meta_accuracy
+from gtn_hpc.report.figures.style import save
 from gtn_hpc.report.frames import cost, estimates, ranking, searching, teaching
 from gtn_hpc.scores import read_journals
 from gtn_hpc.search.certificate import certify, truths_of
@@ -145,3 +149,13 @@ def test_a_curriculum_without_an_evaluation_says_how_to_get_one(tmp_path):
     write_curriculum(path, configured(tmp_path), evaluated=False)
     with pytest.raises(StorageError, match="gtn evaluate"):
         teaching.evaluated(teaching.read_lessons(path), path)
+
+
+@pytest.mark.parametrize("spread", [0.5, 0.02, 0.006])
+def test_no_two_accuracies_beside_an_axis_read_alike(tmp_path, spread):
+    frame = pd.DataFrame({"iteration": [0, 100, 200], "accuracy": [0.97 - spread, 0.96, 0.97], "sd": 0.0})
+    frame = frame.assign(low=frame["accuracy"], high=frame["accuracy"])
+    _, drawn = save(meta_accuracy(frame), tmp_path / "accuracy")
+    labels = re.findall(r">([\d.]+%)</text>", drawn.read_text())
+    assert len(labels) > 2
+    assert len(set(labels)) == len(labels)

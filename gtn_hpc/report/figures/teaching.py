@@ -8,7 +8,7 @@ from gtn_hpc.report.figures.style import PALETTE, Chart, colours, dashes, styled
 SOURCES = {"teacher": "teacher", "real data": "real"}
 """Series of the learning curves and the roles of their colours."""
 
-ACCURACY = alt.Axis(format=".0%")
+ACCURACY = alt.Axis(format=".1~%")
 
 
 def learning_curves(frame: pd.DataFrame) -> Chart:
