@@ -42,11 +42,7 @@ class Generated(Curriculum):
 
     def plan(self, generator: torch.Generator) -> Show:
         index = self.index(generator, self.latents.device)
-
-        def make(rows: Tensor) -> list[Batch]:
-            return self.make(rows, self.latents)
-
-        return lambda steps: self.made_once(index[steps.start : steps.stop], make)
+        return self.shown(index, lambda rows: self.make(rows, self.latents))
 
     def show(self, index: Tensor) -> Batch:
         """The images of `index` [B] as one batch."""
@@ -89,11 +85,7 @@ class DistilledPixels(Curriculum):
 
     def plan(self, generator: torch.Generator) -> Show:
         index = self.index(generator, self.pixels.device)
-
-        def make(rows: Tensor) -> list[Batch]:
-            return [Batch(self.pixels[row], self.labels(row)) for row in rows]
-
-        return lambda steps: self.made_once(index[steps.start : steps.stop], make)
+        return self.shown(index, lambda rows: [Batch(self.pixels[row], self.labels(row)) for row in rows])
 
 
 class RealData(Curriculum):

@@ -53,8 +53,12 @@ class Curriculum(nn.Module, ABC):
 
     def episode(self, generator: torch.Generator) -> Episode:
         """One pass with fresh randomness."""
-        distinct = self.steps if self.order == "all" else self.cycle
-        return Episode(self.steps, self.plan(generator), self.schedule, distinct)
+        return Episode(self.steps, self.plan(generator), self.schedule, self.distinct)
+
+    @property
+    def distinct(self) -> int:
+        """Batches of a pass that differ."""
+        return self.steps if self.order == "all" else self.cycle
 
     def by_step(self) -> set[str]:
         """Names of the parameters of which step t of every episode uses the t-th of T equal parts, and no other."""
@@ -72,9 +76,12 @@ class Curriculum(nn.Module, ABC):
         cycles = [self._one_cycle(generator) for _ in range(0, self.steps, self.cycle)]
         return torch.cat(cycles)[: self.steps].to(device)
 
-    def made_once(self, index: Tensor, make: Callable[[Tensor], list[Batch]]) -> list[Batch]:
-        """What `make` makes of the rows of `index` [S, B]; a row that comes again is the same batch."""
-        if self.cycle == self.steps or len(index) == 1:
+    def shown(self, index: Tensor, make: Callable[[Tensor], list[Batch]]) -> Show:
+        """Shows what `make` makes of rows of `index` [T, B]; a row that comes again in some steps is the same batch."""
+        return lambda steps: self._made_once(index[steps.start : steps.stop], make)
+
+    def _made_once(self, index: Tensor, make: Callable[[Tensor], list[Batch]]) -> list[Batch]:
+        if self.distinct == self.steps or len(index) == 1:
             return make(index)
         rows, which = index.unique(dim=0, return_inverse=True)
         batches = make(rows)

@@ -33,11 +33,7 @@ class Frozen(Curriculum):
             return lambda steps: [Batch(self.x[t], self.y[t]) for t in steps]
         index = self.index(generator, self.x.device)
         x, y = self.x.flatten(0, 1), self.y.flatten(0, 1)
-
-        def make(rows: Tensor) -> list[Batch]:
-            return [Batch(x[row], y[row]) for row in rows]
-
-        return lambda steps: self.made_once(index[steps.start : steps.stop], make)
+        return self.shown(index, lambda rows: [Batch(x[row], y[row]) for row in rows])
 
     def repeated(self, passes: int) -> "Frozen":
         """The whole of it `passes` times, one after another."""

@@ -79,8 +79,8 @@ class Showing:
         """Adds what the step's x, y, rate and momentum got to the teacher's gradient, once its group is through."""
         for value, cotangent in zip(step.inputs(), cotangents, strict=True):
             if cotangent is not None:
-                _, before = self.arrived.get(id(value), (value, None))
-                self.arrived[id(value)] = (value, cotangent if before is None else before + cotangent)
+                known = self.arrived.get(id(value))
+                self.arrived[id(value)] = (value, cotangent if known is None else known[1] + cotangent)
         group = self._group(step.t)
         if step.t > group.start and not last:
             return

@@ -51,11 +51,9 @@ ARMS: dict[str, list[str]] = {
     REAL: UNTAUGHT,
 }
 TAUGHT_ON = {
-    "one network (conv2-fc 16, 24, 48)": {"conv2-fc"},
-    "one family (conv2-fc, drawn widths)": {"conv2-fc"},
-    "a mixture (conv2-fc, conv2-gap, conv6)": {"conv2-fc", "conv2-gap", "conv6"},
-    "one family, pixels and labels": {"conv2-fc"},
-    "a mixture, pixels and labels": {"conv2-fc", "conv2-gap", "conv6"},
+    arm: {"conv2-fc", "conv2-gap", "conv6"} if MIXTURE in options else {"conv2-fc"}
+    for arm, options in ARMS.items()
+    if options != UNTAUGHT
 }
 
 
@@ -75,10 +73,10 @@ def judged(run: Path, seed: int, *, real: bool) -> Row:
     """
     judges, frozen = load(JUDGES, [f"run.seed={seed}"]), read(run / "curriculum.h5").frozen
     splits = load_images(judges.data, seed=seed, device=torch.device("cpu"), dtype=torch.float32)
-    found: Row = {}
+    found, inner = {}, load(BASE).inner
     for family in FAMILIES:
         mine = tuple(learner for learner in judges.learners if learner.family == family)
-        config = judges.model_copy(update={"inner": load(BASE).inner, "learners": mine})
+        config = judges.model_copy(update={"inner": inner, "learners": mine})
         if real:
             control = RealData(config, splits, frozen, frozen.steps, Tally(0, nobody))
             known = control.tuned(splits.validation, LEARNERS, whole=False).accuracy[:, -1]

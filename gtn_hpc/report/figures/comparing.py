@@ -4,7 +4,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gtn_hpc.report.figures.style import PALETTE, Chart, styled, together
+from gtn_hpc.report.figures.style import PALETTE, PERCENT, Chart, styled, together
 
 ARMS = {
     "full": "teacher",
@@ -41,8 +41,8 @@ def _curves(curves: pd.DataFrame, order: list[str], split: str) -> alt.LayerChar
         color=alt.Color("arm:N", scale=_scale(order), legend=None),
         tooltip=["arm:N", "run:N", "step:Q", alt.Tooltip("accuracy:Q", format=".2%")],
     )
-    y = alt.Y("accuracy:Q", title=f"accuracy on the {split} split", axis=alt.Axis(format=".1~%"))
-    mean = alt.Y("mean(accuracy):Q", title=f"accuracy on the {split} split", axis=alt.Axis(format=".1~%"))
+    y = alt.Y("accuracy:Q", title=f"accuracy on the {split} split", axis=alt.Axis(format=PERCENT))
+    mean = alt.Y("mean(accuracy):Q", title=f"accuracy on the {split} split", axis=alt.Axis(format=PERCENT))
     each = base.mark_line(strokeWidth=1, opacity=0.45).encode(y=y, detail="run:N")
     thick = base.mark_line(strokeWidth=3, point=alt.OverlayMarkDef(size=36)).encode(
         y=mean, tooltip=["arm:N", "step:Q", alt.Tooltip("mean(accuracy):Q", format=".2%")]
@@ -62,7 +62,7 @@ def _ends(table: pd.DataFrame, order: list[str]) -> alt.LayerChart:
     x = alt.X(
         "mean:Q",
         title=title,
-        axis=alt.Axis(format=".1~%", grid=True),
+        axis=alt.Axis(format=PERCENT, grid=True),
         scale=alt.Scale(domain=[low - room, high + room], nice=False),
     )
     base = alt.Chart(table).encode(

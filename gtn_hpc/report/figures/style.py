@@ -23,6 +23,9 @@ PALETTE: Final = {
 
 WIDTH, HEIGHT = 640, 300
 
+PERCENT: Final = ".1~%"
+"""Format of accuracies beside an axis: tenths where they are needed, so that no two read alike."""
+
 Chart = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart
 
 

@@ -3,12 +3,12 @@
 import altair as alt
 import pandas as pd
 
-from gtn_hpc.report.figures.style import PALETTE, Chart, colours, dashes, styled
+from gtn_hpc.report.figures.style import PALETTE, PERCENT, Chart, colours, dashes, styled
 
 SOURCES = {"teacher": "teacher", "real data": "real"}
 """Series of the learning curves and the roles of their colours."""
 
-ACCURACY = alt.Axis(format=".1~%")
+ACCURACY = alt.Axis(format=PERCENT)
 
 
 def learning_curves(frame: pd.DataFrame) -> Chart:
