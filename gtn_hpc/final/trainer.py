@@ -20,6 +20,7 @@ from gtn_hpc.inner.optimisers import SGD
 from gtn_hpc.inner.step import Learner, LearnerState
 from gtn_hpc.models.networks import Network, Outputs
 from gtn_hpc.models.precision import autocast
+from gtn_hpc.training import updates
 from gtn_hpc.training.run import Measurement, measure
 from gtn_hpc.training.streams import half_cosine
 
@@ -39,7 +40,7 @@ class Training:
     """State between two epochs: network, optimiser, and the best weights so far by validation."""
 
     network: Network
-    optimiser: torch.optim.SGD
+    optimiser: updates.SGD
     curve: list[float] = field(default_factory=list)
     best_epoch: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
@@ -53,12 +54,12 @@ class Training:
         return self.curve[self.best_epoch - 1] if self.curve else -math.inf
 
     def tensors(self) -> dict[str, Any]:
-        state = {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(), "best": self.best}
+        state = {"network": self.network.state_dict(), "optimiser": self.optimiser.state(), "best": self.best}
         return copy.deepcopy(state)
 
     def restore(self, tensors: dict[str, Any], curve: list[float], best_epoch: int) -> None:
         self.network.load_state_dict(tensors["network"])
-        self.optimiser.load_state_dict(tensors["optimiser"])
+        self.optimiser.restore(tensors["optimiser"])
         self.best, self.curve, self.best_epoch = tensors["best"], curve, best_epoch
 
 
@@ -74,10 +75,7 @@ class Trainer:
 
     def begin(self, network: Network) -> Training:
         recipe = self.recipe
-        optimiser = torch.optim.SGD(
-            network.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-        )
-        return Training(network, optimiser)
+        return Training(network, updates.SGD(list(network.parameters()), recipe.momentum, recipe.weight_decay))
 
     def run(
         self, training: Training, images: ImageSet, validation: ImageSet, after_epoch: Callable[[Training], object]
@@ -107,28 +105,27 @@ class Trainer:
 
     def _epoch(self, training: Training, images: ImageSet) -> None:
         network, epoch = training.network, training.epoch
-        for group in training.optimiser.param_groups:
-            group["lr"] = self.recipe.lr * half_cosine(epoch, self.epochs)
+        lr = self.recipe.lr * half_cosine(epoch, self.epochs)
         order, device = torch_generator(self.seed, "final/order", self.stream, epoch), images.images.device
         norms: list[Tensor] = []
         with self._dropping(network, epoch, device):
             for batch in images.epoch(self.recipe.batch, order, self.recipe.augment):
                 if len(batch.y) > 1:  # batch norm has no statistics of a single image
-                    norms.append(self._step(training, batch))
+                    norms.append(self._step(training, batch, lr))
                 if len(norms) == (TOGETHER if device.type == "cuda" else 1):
                     require_finite(norms, epoch)
                     norms.clear()
         require_finite(norms, epoch)
 
-    def _step(self, training: Training, batch: Batch) -> Tensor:
+    def _step(self, training: Training, batch: Batch, lr: float) -> Tensor:
         """The gradient's norm before it was clipped."""
         training.network.train()
-        training.optimiser.zero_grad(set_to_none=True)
+        training.network.zero_grad(set_to_none=True)
         with autocast(batch.x.device, self.autocast):
             loss = self._loss(training.network(batch.x), batch.y)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(training.network.parameters(), self.recipe.clip)
-        training.optimiser.step()
+        training.optimiser.step(lr)
         return norm
 
     def _loss(self, found: Tensor | Outputs, labels: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from gtn_hpc.curriculum.arms import DistilledPixels, Generated, Noise
 from gtn_hpc.curriculum.base import Curriculum
 from gtn_hpc.data import ImageSet
 from gtn_hpc.models.generator import AMPLITUDE
+from gtn_hpc.training.updates import Adam
 
 FIT_LR = 0.01
 """Learning rate of the Adam that fits the generator."""
@@ -41,13 +42,13 @@ def start_from_real(teacher: Curriculum, images: ImageSet, passes: int, generato
 
 
 def _fit(teacher: Generated, targets: Tensor, passes: int) -> None:
-    adam = torch.optim.Adam([p for p in teacher.parameters() if p.requires_grad], lr=FIT_LR)
+    adam = Adam((p for p in teacher.parameters() if p.requires_grad), betas=(0.9, 0.999), eps=1e-8)
     index = torch.arange(len(targets), device=targets.device).reshape(teacher.cycle, teacher.batch)
     for _ in range(passes):
         for step in index:
-            adam.zero_grad(set_to_none=True)
+            teacher.zero_grad(set_to_none=True)
             F.mse_loss(teacher.show(step).x, targets[step]).backward()
-            adam.step()
+            adam.step(FIT_LR)
 
 
 def _targets(classes: Tensor, images: ImageSet, generator: torch.Generator) -> Tensor:

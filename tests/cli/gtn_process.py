@@ -17,7 +17,6 @@ SERVER.set_forkserver_preload(
         "gtn_hpc.search.stage",
         "gtn_hpc.stats",
         "gtn_hpc.training.evaluator",
-        "torch._dynamo",
         "torch.utils.tensorboard",
     ]
 )

@@ -103,7 +103,7 @@ def test_clipping_bounds_the_gradient_that_is_used_and_tells_the_norm_before(tmp
     gradient = {name: torch.ones_like(p) for name, p in room.teacher.named_parameters()}
     norm = outer.step(gradient, 0)
     assert norm == pytest.approx(math.sqrt(sum(g.numel() for g in gradient.values())))
-    used = math.sqrt(sum(float((state["exp_avg"] / 0.1).square().sum()) for state in outer.moments))
+    used = math.sqrt(sum(float((state["exp_avg"] / 0.1).square().sum()) for state in outer.adam.moments))
     assert used == pytest.approx(0.001, rel=1e-3)
 
 
