@@ -25,6 +25,7 @@ os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT", "1")
 os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
 os.environ.setdefault("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe")
 os.environ.setdefault("PRTE_MCA_hwloc_default_binding_policy", "none")
+os.environ.setdefault("OMPI_MCA_mpi_yield_when_idle", "1")  # test workers share the cores with ranks that wait
 SESSIONS = "PRTE_MCA_prte_tmpdir_base"
 """Where mpiexec keeps its session: in /tmp, what a killed one left stops a later one of the same process number."""
 if SESSIONS not in os.environ:

@@ -9,6 +9,7 @@ from gtn_hpc.config import Config, dump, parse
 from gtn_hpc.config.claim import claim
 from gtn_hpc.core.errors import GtnError
 from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.scores.replay import JournalReader, read_more
 from gtn_hpc.search.pools import assist
 from gtn_hpc.search.shards import search_shard
 from gtn_hpc.search.shared import search_shared
@@ -25,6 +26,28 @@ search:
   certificate: {fraction: 0.2, minimum: 2, steps: 6}
 final: {top_k: 2, epochs: 2, checkpoint_every: 1, recipe: {lr: 0.1, batch: 64}}
 """
+
+
+class Followed:
+    """How many scores and certificates the journals of a run hold; each look reads what is new alone."""
+
+    def __init__(self, journal: Path) -> None:
+        self._reader, self._scores, self._certificates = JournalReader(journal), 0, 0
+
+    def _look(self) -> None:
+        new = read_more(self._reader)
+        self._scores += len(new.scores)
+        self._certificates += len(new.certificates)
+
+    @property
+    def certificates(self) -> int:
+        self._look()
+        return self._certificates
+
+    @property
+    def count(self) -> int:
+        self._look()
+        return self._scores + self._certificates
 
 
 PASS = 27

@@ -7,7 +7,7 @@ from itertools import groupby, pairwise
 from pathlib import Path
 
 import pytest
-from search_campaign import begin, curriculum
+from search_campaign import Followed, begin, curriculum
 from test_certificate_policies import made_up
 
 from gtn_hpc.core.errors import Requeue, RunError
@@ -109,8 +109,9 @@ def test_a_search_that_is_cut_anywhere_decides_as_one_that_is_not(
     journal = tmp_path / "cut" / "campaign" / "journal"
     while True:
         starts += 1
-        known = rows_in(journal)
-        watch = Watch(warning=warnings.append, stop=lambda known=known: rows_in(journal) >= known + 31)
+        rows = Followed(journal)
+        known = rows.count
+        watch = Watch(warning=warnings.append, stop=lambda rows=rows, known=known: rows.count >= known + 31)
         try:
             cut = searched(place, tmp_path / "cut", policy, controls="[real_steps]", watch=watch, more=options)
         except Requeue:
@@ -131,11 +132,6 @@ def outcome(run: RunDirectory, report: SearchReport) -> list[object]:
     trained = sorted((row.arch, row.source, row.steps) for row in rows.certificates)
     lengthened = run.read_state()["stages"]["search"].get("lengthened")
     return [report.certificate, report.best, trained, lengthened]
-
-
-def rows_in(journal: Path) -> int:
-    rows = read_journals(journal)
-    return len(rows.scores) + len(rows.certificates)
 
 
 def test_a_search_ends_at_such_a_decision_and_a_new_start_ends_there_too(place, tmp_path, decisions) -> None:
