@@ -28,7 +28,7 @@ class Adam:
         first, second, steps = ([m[k] for _, _, m in moved] for k in ("exp_avg", "exp_avg_sq", "step"))
         adam(
             [parameter for parameter, _, _ in moved],
-            [cast(Tensor, gradient) for _, gradient, _ in moved],
+            [gradient for _, gradient, _ in moved],
             first,
             second,
             [],
