@@ -32,22 +32,17 @@ class Followed:
     """How many scores and certificates the journals of a run hold; each look reads what is new alone."""
 
     def __init__(self, journal: Path) -> None:
-        self._reader, self._scores, self._certificates = JournalReader(journal), 0, 0
+        self._reader, self.scores, self.certificates = JournalReader(journal), 0, 0
 
-    def _look(self) -> None:
+    def look(self) -> "Followed":
         new = read_more(self._reader)
-        self._scores += len(new.scores)
-        self._certificates += len(new.certificates)
+        self.scores += len(new.scores)
+        self.certificates += len(new.certificates)
+        return self
 
     @property
-    def certificates(self) -> int:
-        self._look()
-        return self._certificates
-
-    @property
-    def count(self) -> int:
-        self._look()
-        return self._scores + self._certificates
+    def rows(self) -> int:
+        return self.scores + self.certificates
 
 
 PASS = 27

@@ -109,9 +109,9 @@ def test_a_search_that_is_cut_anywhere_decides_as_one_that_is_not(
     journal = tmp_path / "cut" / "campaign" / "journal"
     while True:
         starts += 1
-        rows = Followed(journal)
-        known = rows.count
-        watch = Watch(warning=warnings.append, stop=lambda rows=rows, known=known: rows.count >= known + 31)
+        seen = Followed(journal)
+        enough = seen.look().rows + 31
+        watch = Watch(warning=warnings.append, stop=lambda seen=seen, enough=enough: seen.look().rows >= enough)
         try:
             cut = searched(place, tmp_path / "cut", policy, controls="[real_steps]", watch=watch, more=options)
         except Requeue:

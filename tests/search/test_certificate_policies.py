@@ -149,8 +149,8 @@ def lengthened_twice(place: Path, root: Path, stopped: int) -> list[object]:
 def test_a_search_stopped_between_the_last_truth_and_its_decision_is_lengthened(place, tmp_path, table) -> None:
     table(lambda request: 0.0 if request.fidelity < 8 else 0.95)
     journal = tmp_path / "a" / "campaign" / "journal"
-    rows = Followed(journal)
-    stopped = Watch(stop=lambda: rows.certificates == 12)
+    seen = Followed(journal)
+    stopped = Watch(stop=lambda: seen.look().certificates == 12)
     more = ("search.steps=4", "search.budget=20")
     with pytest.raises(Requeue, match="was stopped"):
         searched(place, tmp_path / "a", 0, "lengthen", floor=0.2, watch=stopped, more=more)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from search_campaign import begin, campaign, configured, curriculum
+from search_campaign import Followed, begin, campaign, configured, curriculum
 
 from gtn_hpc.core.errors import ConfigError, DataError, Requeue, RunError, StorageError
 from gtn_hpc.core.rundir import RunDirectory
@@ -80,27 +80,22 @@ def test_a_finished_search_scores_nothing_again(undisturbed: RunDirectory) -> No
     assert report.best == tuple(sorted(report.best, key=lambda pair: -pair[1]))
 
 
-def rows_in(journal: Path) -> int:
-    """Scores and truths: ten and four when all is done."""
-    found = read_journals(journal)
-    return len(found.scores) + len(found.certificates)
-
-
 def never_done(place: Path, rows: int) -> None:
-    """A search that waits for its end before it makes a row after so many, or the last but one."""
+    """A search that waits for its end before it makes a row after so many, or the last but one of 10 and 4 truths."""
     config, run = begin(place)
-    stop = Watch(stop=lambda: signal.pause() if rows_in(run.journal) > min(rows, 12) else None)
+    seen = Followed(run.journal)
+    stop = Watch(stop=lambda: signal.pause() if seen.look().rows > min(rows, 12) else None)
     run_search(config, run, place / "curriculum.h5", stop)
 
 
 def test_killed_at_random_moments_and_started_again_it_is_the_same(undisturbed: RunDirectory, tmp_path: Path) -> None:
     place, generator = directory(tmp_path / "killed"), random.Random(0)
     journal = place / "campaign" / "journal"
-    acknowledged: set[str] = set()
+    acknowledged, seen = set[str](), Followed(journal)
     for kill in (0, 1, 3, 5, 6, 8, 9, 11):
         process = multiprocessing.get_context("fork").Process(target=never_done, args=(place, kill + 2))
         process.start()
-        while rows_in(journal) < kill and process.is_alive():
+        while seen.look().rows < kill and process.is_alive():
             time.sleep(0.002)
         time.sleep(generator.random() * 0.1)
         acknowledged |= {score.key for score in read_journals(journal).scores}

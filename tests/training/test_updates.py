@@ -21,39 +21,38 @@ def parameters() -> list[Tensor]:
     return [torch.randn(shape, generator=generator, requires_grad=True) for shape in ((3, 4), (5,), (2, 2, 2))]
 
 
-def give_gradients(ours: list[Tensor], theirs: list[Tensor], step: int) -> None:
-    """The same to both; the last parameter has one in every second step alone."""
-    generator = torch.Generator().manual_seed(1 + step)
-    for place, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+def step_both(
+    step: int, ours: list[Tensor], update: updates.Adam | updates.SGD, reference: torch.optim.Optimizer
+) -> None:
+    """The same gradients to both; the last parameter has one in every second step alone."""
+    generator, lr = torch.Generator().manual_seed(1 + step), 0.1 / (1 + step)
+    (group,) = reference.param_groups
+    for place, (mine, other) in enumerate(zip(ours, group["params"], strict=True)):
         gradient = torch.randn(mine.shape, generator=generator)
         mine.grad = other.grad = None if place == 2 and step % 2 == 0 else gradient
+    group["lr"] = lr
+    update.step(lr)
+    reference.step()
+    assert all(torch.equal(a, b) for a, b in zip(ours, group["params"], strict=True))
 
 
 @pytest.mark.parametrize("foreach", [None, True])
 def test_adam_is_that_of_torch(foreach: bool | None) -> None:
-    ours, theirs = parameters(), parameters()
+    ours = parameters()
     adam = updates.Adam(ours, (0.8, 0.95), 1e-7, foreach=foreach)
-    reference = torch.optim.Adam(theirs, betas=(0.8, 0.95), eps=1e-7, foreach=foreach)
+    reference = torch.optim.Adam(parameters(), betas=(0.8, 0.95), eps=1e-7, foreach=foreach)
     for step in range(6):
-        give_gradients(ours, theirs, step)
-        reference.param_groups[0]["lr"] = 0.1 / (1 + step)
-        adam.step(0.1 / (1 + step))
-        reference.step()
-        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+        step_both(step, ours, adam, reference)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("weight_decay", [0.0, 1e-2])
 def test_sgd_is_that_of_torch_and_goes_on_from_the_state_of_either(momentum: float, weight_decay: float) -> None:
-    ours, theirs = parameters(), parameters()
-    reference = torch.optim.SGD(theirs, lr=1.0, momentum=momentum, weight_decay=weight_decay)
+    ours = parameters()
     sgd = updates.SGD(ours, momentum, weight_decay)
+    reference = torch.optim.SGD(parameters(), lr=1.0, momentum=momentum, weight_decay=weight_decay)
     for step in range(9):
-        give_gradients(ours, theirs, step)
-        reference.param_groups[0]["lr"] = 0.1 / (1 + step)
-        sgd.step(0.1 / (1 + step))
-        reference.step()
-        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+        step_both(step, ours, sgd, reference)
         if step in (2, 5):
             kept = copy.deepcopy(sgd.state() if step == 2 else reference.state_dict())
             sgd = updates.SGD(ours, momentum, weight_decay)
