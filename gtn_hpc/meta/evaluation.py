@@ -12,8 +12,8 @@ from gtn_hpc.core.allocator import keep_freed_memory
 from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import ImageSet, Splits
-from gtn_hpc.meta.pupil import Accuracies, Tally, Tell, accuracies, nobody, pupil
-from gtn_hpc.meta.real_data import Control, RealData, real_data_cost
+from gtn_hpc.meta.pupil import Accuracies, Tally, Tell, accuracies, nobody, pupil, work
+from gtn_hpc.meta.real_data import Control, RealData
 from gtn_hpc.meta.replica import drawn
 
 
@@ -49,15 +49,16 @@ def evaluate_teacher(
     """Trains `learners` never-seen learners on the curriculum, and the same ones on real data.
 
     The control's rate and momentum are chosen on validation from `evaluate.real_data`, with learners of its own; for
-    each number of steps in `longer` anew. `tell` hears of the training steps done.
+    each number of steps in `longer` anew. `tell` hears of the work done, in training steps.
     """
     keep_freed_memory()
     images = splits.test if split == "test" else splits.validation
-    beside = sorted({*([frozen.steps] if real_data else []), *longer})
-    tally = Tally(learners * frozen.steps + sum(real_data_cost(config, n, learners) for n in beside), tell)
+    tally, whole = Tally(0, tell), frozen.steps if real_data else None
+    beside = {n: RealData(config, splits, frozen, n, tally) for n in sorted({*([whole] if whole else []), *longer})}
+    tally.total = learners * work(frozen.steps, frozen.batch, len(images), whole=True)
+    tally.total += sum(control.work(images, learners, whole=n == whole) for n, control in beside.items())
     taught = np.array([_taught(config, frozen, splits, images, index, tally=tally) for index in range(learners)])
-    whole = frozen.steps if real_data else None
-    controls = {n: RealData(config, splits, frozen, n, tally).tuned(images, learners, whole=n == whole) for n in beside}
+    controls = {n: control.tuned(images, learners, whole=n == whole) for n, control in beside.items()}
     families = tuple(drawn(config, "evaluate", index).section.family for index in range(learners))
     control = controls[frozen.steps] if real_data else None
     return Evaluation(split, taught, control, families, {n: controls[n] for n in longer})
@@ -76,5 +77,5 @@ def _taught(
     episode = frozen.episode(torch_generator(config.run.seed, "evaluate/order", index))
     found = accuracies(pupil(config, splits, "evaluate", index), episode, images, whole=tally is not None)
     if tally is not None:
-        tally.add(episode.steps)
+        tally.add(work(frozen.steps, frozen.batch, len(images), whole=True))
     return found

@@ -46,7 +46,8 @@ def judge(
     tell: Tell = nobody,
 ) -> Evaluation:
     """Fresh learners of `config` on the curriculum with its own inner optimiser, beside the real-data control; and
-    beside real data for each number of steps in `longer`. `tell` hears of the training steps done.
+    beside real data for each number of steps in `longer`. `tell` hears of the work done, in training
+    steps.
 
     Raises:
         DataError: the images of `config` are missing, or of another size than the curriculum's.

@@ -34,7 +34,7 @@ def nobody(done: int, total: int) -> None:
 
 @dataclass
 class Tally:
-    """What is `done` of `total`, in steps or in episodes; `tell` hears of it whenever something is added."""
+    """What is `done` of `total`, in steps (`work`) or in episodes; `tell` hears of it whenever something is added."""
 
     total: int
     tell: Tell
@@ -60,9 +60,21 @@ def accuracies(learner: Learner, episode: Episode, images: ImageSet, *, whole: b
     before = range(1, last) if whole else ()
     try:
         if whole:
-            few = images.spread(min(ON_THE_WAY, -(-CURVE // last)))
+            few = images.spread(_on_the_way(last))
             progress = train(learner, progress, episode, few, until=last - 1, at=before)
         progress = train(learner, progress, episode, images, until=last, at=[last])
     except NonFiniteError:
         return [1.0 / images.classes] * (len(before) + 1)
     return [progress.curve[t].accuracy for t in (*before, last)]
+
+
+def work(steps: int, batch: int, images: int, *, whole: bool) -> int:
+    """What `accuracies` takes, in training steps of `batch` images: one that is looked at counts as a third of one that
+    is learned from, whose gradient takes twice as long as the loss."""
+    looked_at = images + (steps - 1) * min(_on_the_way(steps), images) * whole
+    return steps + round(looked_at / (3 * batch))
+
+
+def _on_the_way(steps: int) -> int:
+    """Images that each step before the last is judged by."""
+    return min(ON_THE_WAY, -(-CURVE // steps))

@@ -11,7 +11,7 @@ from gtn_hpc.config import Config
 from gtn_hpc.core.streams import derive
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import ImageSet, Splits
-from gtn_hpc.meta.pupil import Accuracies, Tally, accuracies, pupil
+from gtn_hpc.meta.pupil import Accuracies, Tally, accuracies, pupil, work
 from gtn_hpc.models.norm import RUNNING, use_running_statistics
 from gtn_hpc.training.streams import RealBatches, constant
 
@@ -49,7 +49,7 @@ class RealData:
     def tuned(self, images: ImageSet, learners: int, *, whole: bool) -> Control:
         """Accuracies on `images` at the point that does best on validation, with learners of its own.
 
-        Cost: `real_data_cost` training steps.
+        Cost: `work` training steps.
         """
         best = max(self._trials(), key=lambda trial: trial[0])[1]
         rows = [self._learn(images, "evaluate", n, best, whole=whole) for n in range(learners)]
@@ -69,11 +69,15 @@ class RealData:
         rates = constant(point.lr, like), constant(point.momentum, like)
         episode = RealBatches(self.splits.train, self.taught.batch, self.steps, seed, *rates)
         found = accuracies(learner, episode, images, whole=whole)
-        self.tally.add(self.steps)
+        self.tally.add(self._work(images, whole=whole))
         return found
 
+    def work(self, images: ImageSet, learners: int, *, whole: bool) -> int:
+        """What `tuned` takes, in training steps, with the learners that the point of the grid is chosen by."""
+        grid = self.config.evaluate.real_data
+        trials = grid.tune_learners * len(grid.lr) * len(grid.momentum) * len(STATISTICS)
+        own = learners * self._work(images, whole=whole)
+        return own + trials * self._work(self.splits.validation, whole=False)
 
-def real_data_cost(config: Config, steps: int, learners: int) -> int:
-    """Training steps of `learners` judges with `steps` each, and of those that the point of the grid is chosen by."""
-    grid = config.evaluate.real_data
-    return steps * (learners + grid.tune_learners * len(grid.lr) * len(grid.momentum) * len(STATISTICS))
+    def _work(self, images: ImageSet, *, whole: bool) -> int:
+        return work(self.steps, self.taught.batch, len(images), whole=whole)

@@ -19,6 +19,7 @@ from gtn_hpc.meta.judge import config_of, judge, of_families, reencode
 from gtn_hpc.meta.replica import drawn
 from gtn_hpc.meta.setup import prepare
 from gtn_hpc.meta.stage import train
+from gtn_hpc.training import run
 
 CPU = torch.device("cpu")
 
@@ -157,6 +158,17 @@ def test_real_data_for_longer_is_tuned_anew_and_kept(taught, found):
     assert list(kept) == [6, 40]
     assert (kept[40].lr, kept[40].momentum, kept[40].statistics) == (long.lr, long.momentum, long.statistics)
     np.testing.assert_array_equal(kept[40].accuracy, long.accuracy)
+
+
+def test_the_work_told_counts_the_images_that_are_looked_at_too(taught, found, monkeypatch):
+    looked, told, measure = [], [], run.measure
+    monkeypatch.setattr(run, "measure", lambda *given: looked.append(len(given[2])) or measure(*given))
+    config = config_of(found)
+    judge(found, config, CPU, learners=2, split="test", real_data=True, tell=lambda *now: told.append(now))
+    grid = config.evaluate.real_data
+    trials = 2 * len(grid.lr) * len(grid.momentum) * grid.tune_learners
+    steps, batch = found.frozen.x.shape[:2]
+    assert told[-1][0] == pytest.approx((4 + trials) * steps + sum(looked) / (3 * batch), abs=(4 + trials) / 2)
 
 
 def test_the_test_split_is_another_one(taught, found):
