@@ -149,12 +149,12 @@ def _show_longer(found: dict[str, Any], steps: int) -> None:
 
 def _steps(equal: dict[str, Any], tried: list[int]) -> str:
     """Within the numbers of steps `tried`."""
-    if np.isinf(equal["value"]):
-        return f"more than {tried[-1]}"
-    if equal["value"] <= tried[0]:
-        return f"{tried[0]} or fewer"
-    ends = ["" if np.isinf(n) else f"{n:.0f}" for n in (equal["low"], equal["high"])]
-    return f"{equal['value']:.0f} [{ends[0]}, {ends[1] or 'more'}]"
+    def told(n: float) -> str:
+        """What lies beyond the numbers that were tried is not known."""
+        return f"more than {tried[-1]}" if np.isinf(n) else f"{tried[0]} or fewer" if n <= tried[0] else f"{n:.0f}"
+
+    value, low, high = (told(equal[name]) for name in ("value", "low", "high"))
+    return value if np.isnan(equal["low"]) or low == high == value else f"{value} [{low}, {high}]"
 
 
 def _numbers(side: dict[str, Any]) -> tuple[str, str, str]:

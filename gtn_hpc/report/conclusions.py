@@ -10,6 +10,7 @@ from gtn_hpc.report.frames import records
 from gtn_hpc.report.frames.arms import PAPER
 from gtn_hpc.report.frames.equivalence import Equivalence
 from gtn_hpc.report.wording import duration, percent, plural, points, rank
+from gtn_hpc.stats import Estimate
 
 
 def equivalence(found: Equivalence) -> Iterator[str]:
@@ -52,10 +53,25 @@ def _verdict(found: Equivalence) -> str:
         )
     ratio = _interval(meets.value / found.steps, meets.low / found.steps, meets.high / found.steps, first / found.steps)
     return (
-        f"Real data rank as well from {_interval(meets.value, meets.low, meets.high, first)} steps on: "
-        f"{ratio} times the teacher's."
-        + ("" if meets.low > found.steps else " That the teacher saves steps is not shown by so few architectures.")
+        f"Real data first rank as well after {_interval(meets.value, meets.low, meets.high, first)} steps: "
+        f"{ratio} times the teacher's.{_later(found)}{_saving(meets, found.steps)}"
     )
+
+
+def _later(found: Equivalence) -> str:
+    """Where more steps rank worse again, as noise or overfitting have it."""
+    rows = zip(found.real_steps, found.sweep.candidates, strict=True)
+    level, met = found.sweep.reference.value, found.sweep.meets.value
+    worse = [str(steps) for steps, row in rows if steps > met and not row.value >= level]
+    return f" At {', '.join(worse)} steps they rank less well again." if worse else ""
+
+
+def _saving(meets: Estimate, steps: int) -> str:
+    if meets.low > steps:
+        return ""
+    if meets.high < steps:
+        return " The teacher saves no steps: real data need fewer."
+    return " That the teacher saves steps is not shown by so few architectures."
 
 
 def _in_seconds(found: Equivalence) -> str:

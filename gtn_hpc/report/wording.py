@@ -21,13 +21,14 @@ def points(value: float) -> str:
 
 
 def rank(value: float, low: float, high: float) -> str:
-    """A rank correlation and its interval."""
-    return NONE if math.isnan(value) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    """A rank correlation and its interval, where it has one."""
+    return NONE if math.isnan(value) else f"{value:.2f}" + ("" if math.isnan(low) else f" [{low:.2f}, {high:.2f}]")
 
 
 def percent_interval(found: Estimate) -> str:
-    """A fraction and its interval in percent."""
-    return f"{percent(found.value)} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+    """A fraction and its interval in percent, where it has one."""
+    between = "" if math.isnan(found.low) else f" [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+    return percent(found.value) + between
 
 
 def count(value: float) -> str:

@@ -13,6 +13,9 @@ from gtn_hpc.stats.resampling import Statistic, interval
 FEWEST = 3
 """Points below which a rank correlation says nothing."""
 
+FEW = 8
+"""Points below which its interval is too narrow: of 3 it covers the truth in half of the cases, of 5 in 86 %."""
+
 LARGEST = 2_000
 """Points up to which Kendall's interval is made from all of them."""
 
@@ -27,15 +30,16 @@ def spearman(
 ) -> Estimate:
     """Spearman's rho with a bootstrap interval over the points; ties share their mean rank.
 
-    `top` (0 to 1] keeps that share of the points, those with the highest estimate. Constant samples and fewer than
-    three points have no value: the note says so. Cost: 10,000 resamples of 1,000 points in about a second.
+    `top` (0 to 1] keeps that share of the points, those with the highest estimate, and all that are tied with the last
+    of them. Constant samples and fewer than three points have no value, and with fewer than eight the interval is too
+    narrow: the note says so. Cost: 10,000 resamples of 1,000 points in about a second.
     """
     first, second, told = _points(estimate, truth, top)
     if why := undefined(first, second):
         return nothing(len(first), notes(told, why))
     value = float(scipy.stats.spearmanr(first, second).statistic)
     low, high, lost = interval(spearman_of_counts(first, second), len(first), rng=rng, resamples=resamples)
-    return Estimate(value, low, high, len(first), notes(told, _ties(first, second), lost))
+    return Estimate(value, low, high, len(first), notes(told, _ties(first, second), lost, _trust(len(first), low, high)))
 
 
 def kendall(
@@ -58,7 +62,7 @@ def kendall(
         return nothing(len(first), notes(told, why))
     value = float(scipy.stats.kendalltau(first, second).statistic)
     low, high, lost = _kendall_interval(first, second, value, rng=rng, resamples=resamples)
-    return Estimate(value, low, high, len(first), notes(told, _ties(first, second), lost))
+    return Estimate(value, low, high, len(first), notes(told, _ties(first, second), lost, _trust(len(first), low, high)))
 
 
 def _kendall_interval(
@@ -96,8 +100,12 @@ def _points(estimate: ArrayLike, truth: ArrayLike, top: float | None) -> tuple[A
         return first, second, told
     if not 0 < top <= 1:
         raise ValueError(f"The share of best points must lie in (0, 1], not {top}.")
-    best = np.argsort(-first, kind="stable")[: max(1, round(top * len(first)))]
-    return first[best], second[best], told
+    if not len(first):
+        return first, second, told
+    kept = max(1, round(top * len(first)))
+    best = first >= np.sort(first)[-kept]
+    tied = int(best.sum()) - kept
+    return first[best], second[best], notes(told, f"{tied} more are tied with the last of the best" if tied else "")
 
 
 def undefined(first: Array, second: Array) -> str:
@@ -107,6 +115,13 @@ def undefined(first: Array, second: Array) -> str:
     if np.ptp(first) == 0:
         return "the estimate is the same for all points: it ranks nothing"
     return "the truth is the same for all points: there is no rank to find" if np.ptp(second) == 0 else ""
+
+
+def _trust(n: int, low: float, high: float) -> str:
+    """What the interval does not cover."""
+    if n < FEW:
+        return f"the interval of {n} points is too narrow"
+    return "all resamples rank alike" if low == high else ""
 
 
 def _ties(first: Array, second: Array) -> str:

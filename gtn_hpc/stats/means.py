@@ -11,8 +11,9 @@ from gtn_hpc.stats.resampling import interval
 
 
 def sd(values: ArrayLike) -> float:
-    """Standard deviation of the population that `values` are drawn from; NaN of one value, which has none."""
-    sample = np.asarray(values)
+    """Standard deviation of the population that `values` are drawn from, without those that are not finite, as `mean`;
+    NaN of one value, which has none."""
+    (sample,), _ = finite(values)
     return float(np.std(sample, ddof=1)) if len(sample) > 1 else np.nan
 
 

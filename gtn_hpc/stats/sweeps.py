@@ -41,7 +41,7 @@ def spearman_sweep(
     `candidates`.
 
     A candidate that ranks nothing (the same for all points) has no value and does not reach anything. Without a
-    reference or a truth that ranks there is none of the others either. Cost: as `spearman`, for each candidate.
+    reference or a truth that ranks there is none of the others either, and a resample without them is left out. Cost: as `spearman`, for each candidate.
 
     Raises:
         ValueError: costs do not rise, or are not as many as candidates.
@@ -87,17 +87,19 @@ def _check(costs: Sequence[float], candidates: Sequence[ArrayLike]) -> None:
 
 def _sweep(values: Array, drawn: Array, costs: Sequence[float], n: int, told: str) -> Sweep:
     """From values [1 + costs], the reference's first, and those of resamples [resamples, 1 + costs]."""
-    estimates = [_estimate(v, column, n, told) for v, column in zip(values, drawn.T, strict=True)]
-    met = _crossing(drawn, np.asarray(costs, dtype=np.float64))
+    at, value = np.asarray(costs, dtype=np.float64), float(_crossing(values[None], np.asarray(costs))[0])
+    known = drawn[np.isfinite(drawn[:, 0])]
+    if n < 2 or not len(known):
+        told = notes(told, "one point has no interval" if n < 2 else "no resample had a value")
+        alone = [Estimate(float(v), np.nan, np.nan, n, told) for v in (*values, value)]
+        return Sweep(alone[0], tuple(alone[1:-1]), alone[-1], np.nan, np.nan)
+    told = notes(told, f"{lost} of {len(drawn)} resamples had no value" if (lost := len(drawn) - len(known)) else "")
+    estimates = [_estimate(v, column, n, told) for v, column in zip(values, known.T, strict=True)]
+    met = _crossing(known, at)
     low, high = np.quantile(met, TAILS, method="inverted_cdf")
-    value = float(_crossing(values[None], np.asarray(costs, dtype=np.float64))[0])
-    return Sweep(
-        estimates[0],
-        tuple(estimates[1:]),
-        Estimate(value, float(low), float(high), n, told),
-        at_once=float(np.mean(met <= costs[0])),
-        never=float(np.mean(np.isinf(met))),
-    )
+    meets = Estimate(value, float(low), float(high), n, told)
+    at_once, never = float(np.mean(met <= costs[0])), float(np.mean(np.isinf(met)))
+    return Sweep(estimates[0], tuple(estimates[1:]), meets, at_once, never)
 
 
 def _rho(row: Array, truth: Array) -> float:

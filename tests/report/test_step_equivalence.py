@@ -1,6 +1,7 @@
 """How many real steps rank as well as the teacher: numbers of the files, named truths, plain words."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -129,12 +130,35 @@ def test_the_crossing_is_told_in_steps_and_seconds(tables):
     meets = found.sweep.meets.value
     assert 2 < meets < 40
     words = " ".join(conclusions.equivalence(found))
-    assert f"from {meets:.3g} [" in words
+    assert f"after {meets:.3g} [" in words
     assert f"{meets / 8:.3g} [" in words
     assert ("is not shown by so few" in words) == (found.sweep.meets.low <= 8)
     assert f"{found.seconds.real(meets) / found.seconds.taught:.3g} [" in words
     crossing = found.crossing.set_index("axis")["value"]
     assert crossing["seconds"] == pytest.approx(found.seconds.real(meets))
+
+
+@pytest.mark.parametrize(
+    ("meets", "rho", "said", "unsaid"),
+    [
+        ((20, 12, 30), (0.1, 0.2, 0.9), "first rank as well after 20 [12, 30] steps", ("again", "saves")),
+        ((4, 3, 6), (0.1, 0.9, 0.2), "At 40 steps they rank less well again. The teacher saves no steps", ("so few",)),
+        ((9, 7, 12), (0.1, 0.2, 0.9), "That the teacher saves steps is not shown by so few", ("again", "saves no")),
+    ],
+)
+def test_a_crossing_says_what_follows_from_it_and_no_more(tables, meets, rho, said, unsaid):
+    found = equivalence(tables, source="certificate", resamples=10)
+    value, low, high = map(float, meets)
+    candidates = tuple(replace(found.sweep.reference, value=one) for one in rho)
+    sweep = replace(
+        found.sweep,
+        reference=replace(found.sweep.reference, value=0.5),
+        candidates=candidates,
+        meets=replace(found.sweep.meets, value=value, low=low, high=high),
+    )
+    words = " ".join(conclusions.equivalence(replace(found, sweep=sweep)))
+    assert said in words
+    assert not [text for text in unsaid if text in words]
 
 
 def test_trainings_of_their_own_stand_beside_those_on_the_way(tables):

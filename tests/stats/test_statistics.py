@@ -235,6 +235,7 @@ def test_means_of_few_or_equal_points():
     assert (equal.value, equal.low, equal.high, equal.n) == (2, 2, 2, 2)
     assert equal.note == "1 points without a finite number left out; all points are equal"
     assert stats.paired_difference([], []).note == "no points"
+    assert stats.sd([1.0, np.nan, 3.0]) == pytest.approx(np.sqrt(2))
     with pytest.raises(ValueError, match="random generator"):
         stats.mean([1.0, 2.0], method="percentile")
     with pytest.raises(ValueError, match="lengths"):
@@ -242,9 +243,27 @@ def test_means_of_few_or_equal_points():
 
 
 def test_a_perfect_ranking_has_an_interval_of_length_zero():
-    found = stats.spearman([1, 2, 3, 4, 5], [1, 2, 3, 4, 5], rng=rng(), resamples=200)
+    found = stats.spearman(range(10), range(10), rng=rng(), resamples=200)
     assert (found.value, found.low, found.high) == (pytest.approx(1), pytest.approx(1), pytest.approx(1))
-    assert str(found) == "1.000 [1.000, 1.000]"
+    assert str(found) == "1.000 [1.000, 1.000] (all resamples rank alike)"
+
+
+@both
+def test_an_interval_of_few_points_is_told_to_be_too_narrow(name):
+    a, b = rng(20).normal(size=(2, 8))
+    function = CORRELATIONS[name][0]
+    assert "of 7 points is too narrow" in function(a[:7], b[:7], rng=rng(), resamples=50).note
+    assert function(a, b, rng=rng(), resamples=50).note == ""
+
+
+@both
+def test_a_tie_at_the_cut_is_kept_whole_whatever_the_order(name):
+    a, b = np.array([0.9, 0.88, *[0.85] * 6, 0.8, 0.7, 0.6, 0.5]), rng(21).normal(size=12)
+    function, _, reference = CORRELATIONS[name]
+    for order in (np.arange(12), rng(22).permutation(12)):
+        found = function(a[order], b[order], rng=rng(), resamples=50, top=0.5)
+        assert found.n == 8 and found.value == pytest.approx(reference(a[:8], b[:8]), abs=1e-12)
+        assert "2 more are tied with the last of the best" in found.note
 
 
 def test_a_signed_rank_test_sees_a_shift_and_no_difference_where_there_is_none() -> None:

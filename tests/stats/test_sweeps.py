@@ -138,3 +138,19 @@ def test_means_of_pairs_are_compared_pair_by_pair():
     none = stats.mean_sweep(np.full(3, np.nan), [np.zeros(3)], (1,), rng=rng(), resamples=10)
     assert np.isnan(none.meets.value)
     assert "no points" in none.meets.note
+
+
+def test_one_point_has_no_interval():
+    found = stats.mean_sweep([0.9], [[0.8], [0.95]], (16, 64), rng=rng())
+    assert found.meets.value == pytest.approx(16 * 4 ** (2 / 3))
+    estimates = (found.reference, *found.candidates, found.meets)
+    assert np.isnan([[estimate.low, estimate.high] for estimate in estimates]).all()
+    assert np.isnan([found.at_once, found.never]).all()
+    assert {estimate.note for estimate in estimates} == {"one point has no interval"}
+
+
+def test_resamples_in_which_the_reference_ranks_nothing_are_left_out():
+    ranks = [1.0, 2.0, 3.0]
+    found = stats.spearman_sweep(ranks, [ranks], (1,), ranks, rng=rng(), resamples=900)
+    assert (found.meets.value, found.meets.low, found.meets.high, found.never) == (1, 1, 1, 0)
+    assert 60 <= int(found.meets.note.split(" of 900 resamples had no value")[0]) <= 140

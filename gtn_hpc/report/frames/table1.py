@@ -108,7 +108,7 @@ def table1(found: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for names, of_method in found.groupby(GROUP, sort=False, dropna=False):
-        error = stats.mean(of_method["error"])
+        error = stats.mean(of_method["error"], within=(0, 1))
         sd = stats.sd(of_method["error"])
         told: dict[str, Any] = dict(zip(GROUP, names, strict=True))
         told |= {name: float(of_method[name].mean(skipna=False)) for name in ("params", *PARTS)}

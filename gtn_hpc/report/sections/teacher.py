@@ -12,6 +12,7 @@ from gtn_hpc.report.frames.teaching import Lessons
 from gtn_hpc.report.sections import policies
 from gtn_hpc.report.sheets import LIMIT_BYTES, chosen_steps, data_uri, pixels, sheet
 from gtn_hpc.report.wording import percent, percent_interval, plural, points
+from gtn_hpc.stats import Estimate
 
 
 def taught(evidence: Evidence) -> Iterator[Block]:
@@ -41,9 +42,18 @@ def in_words(lessons: Lessons) -> str:
     if ahead is None:
         return text
     real = teaching.accuracy_at_end(lessons, "real data")
-    verdict = "better" if ahead.low > 0 else "worse" if ahead.high < 0 else "not certainly better or worse"
     return (
         f"{text} The same learners on as many tuned steps of real data reach {percent_interval(real)}. "
+        f"{_advantage(ahead)}"
+    )
+
+
+def _advantage(ahead: Estimate) -> str:
+    """Without an interval, or with one of no length, nothing is decided."""
+    if not ahead.low < ahead.high:
+        return f"The difference is {points(ahead.value)} points, without an interval: {ahead.note}."
+    verdict = "better" if ahead.low > 0 else "worse" if ahead.high < 0 else "not certainly better or worse"
+    return (
         f"Learner by learner the teacher is {verdict}: {points(ahead.value)} points "
         f"[{points(ahead.low)}, {points(ahead.high)}]."
     )

@@ -34,17 +34,22 @@ def in_words(found: pd.DataFrame) -> str:
     spearman, kendall = main_result(found)
     if pd.isna(spearman["value"]):
         return f"The estimates cannot be compared with the truth: {spearman['note']}."
-    low = spearman["low"]
-    verdict = (
-        "The ranking carries information: the interval lies above zero."
-        if low > 0
-        else "The interval holds zero: on this evidence the ranking may be chance."
-    )
+    low, high = spearman["low"], spearman["high"]
     return (
         f"Over {plural(int(spearman['n']), 'architecture')} trained both ways, Spearman's rank correlation of estimate "
-        f"and truth is {rank(spearman['value'], low, spearman['high'])}, "
-        f"Kendall's {rank(kendall['value'], kendall['low'], kendall['high'])}. {verdict}"
+        f"and truth is {rank(spearman['value'], low, high)}, "
+        f"Kendall's {rank(kendall['value'], kendall['low'], kendall['high'])}. {_verdict(low, high)}"
     )
+
+
+def _verdict(low: float, high: float) -> str:
+    if pd.isna(low):
+        return "There is no interval, so nothing says that this is more than chance."
+    if low > 0:
+        return "The ranking carries information: the interval lies above zero."
+    if high < 0:
+        return "The ranking is the wrong way round: the interval lies below zero."
+    return "The interval holds zero: on this evidence the ranking may be chance."
 
 
 def beside_others(others: pd.DataFrame) -> str:
