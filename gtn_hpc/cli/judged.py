@@ -149,6 +149,7 @@ def _show_longer(found: dict[str, Any], steps: int) -> None:
 
 def _steps(equal: dict[str, Any], tried: list[int]) -> str:
     """Within the numbers of steps `tried`."""
+
     def told(n: float) -> str:
         """What lies beyond the numbers that were tried is not known."""
         return f"more than {tried[-1]}" if np.isinf(n) else f"{tried[0]} or fewer" if n <= tried[0] else f"{n:.0f}"

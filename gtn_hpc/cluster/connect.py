@@ -41,7 +41,8 @@ def connect(
     Later, an exchange that takes more than `timeout` seconds is an error.
 
     Raises:
-        ClusterError: ranks cannot be found, there is no such device, or two ranks are on one GPU, unless `sharing`.
+        ClusterError: ranks cannot be found, there is no such device, or, unless `sharing`, two ranks are on
+            one GPU or some have a GPU and some have none.
     """
     environment = detect() if environment is None else environment
     own = devices.enter(devices.choose(device, environment))
@@ -55,5 +56,6 @@ def connect(
         store, environment.rank, environment.world, timeout=timeout, meeting=meeting, nccl=own.type == "cuda"
     )
     if not sharing:
+        devices.require_one_kind(communicator, own)
         devices.require_own_gpu(communicator, devices.gpu_identity(own, socket.gethostname()))
     return Connection(environment, communicator, own)

@@ -1,6 +1,7 @@
 """The device of a rank: one GPU each, or the CPU. And that of a worker, which may share a GPU."""
 
 import os
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,21 @@ def _own(environment: RankEnvironment, gpus: int) -> int:
             remedy=f"Start at most {gpus} ranks a host, or set run.device=cpu.",
         )
     return environment.local_rank
+
+
+def require_one_kind(communicator: "Communicator", own: torch.device) -> None:
+    """Refuses, on all ranks, GPUs beside CPUs: NCCL would wait for ranks that never come.
+
+    Raises:
+        ClusterError: naming the ranks without a GPU.
+    """
+    kinds = communicator.all_gather((own.type, socket.gethostname()))
+    if len({kind for kind, _ in kinds}) > 1:
+        without = ", ".join(f"rank {rank} on {host}" for rank, (kind, host) in enumerate(kinds) if kind == "cpu")
+        raise ClusterError(
+            f"Some ranks have a GPU and some do not: torch sees none for {without}.",
+            remedy="Look at nvidia-smi there (gtn doctor), leave that host out, or set run.device=cpu.",
+        )
 
 
 def require_own_gpu(communicator: "Communicator", identity: str | None) -> None:

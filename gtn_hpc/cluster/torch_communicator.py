@@ -25,7 +25,8 @@ class TorchCommunicator(Communicator):
     """Ranks that meet in `store` within `meeting` seconds; later, any exchange fails after `timeout` seconds.
 
     Before an exchange each rank notes its number in the store, so that those who wait can name those who never came.
-    After a failure there is no further exchange: each raises that failure again.
+    After a failure there is no further exchange: each raises that failure again. All exchanges of tensors are asked for
+    as asynchronous ones: over NCCL only those have a wait that ends by the timeout.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class TorchCommunicator(Communicator):
     def gather(self, flat: Tensor) -> Tensor:
         gathered = flat.new_empty((self.world, flat.numel()))
         with self._exchange("a gathering of tensors"):
-            dist.all_gather(list(gathered), flat)
+            dist.all_gather(list(gathered), flat, async_op=True).wait()
         return gathered
 
     @torch.no_grad()
@@ -63,7 +64,7 @@ class TorchCommunicator(Communicator):
         with self._exchange("a broadcast"):
             for tensor in tensors:
                 sent = tensor.contiguous()
-                dist.broadcast(sent, src=source)
+                dist.broadcast(sent, src=source, async_op=True).wait()
                 if sent is not tensor:
                     tensor.copy_(sent)
 

@@ -23,9 +23,15 @@ class Resources(Section):
     nodes: int = Field(1, ge=1, description="nodes")
     tasks_per_node: int = Field(1, ge=1, description="processes on each node")
     cpus_per_task: int = Field(1, ge=1, description="cores of each process")
-    gpus_per_task: int = Field(0, ge=0, description="GPUs of each process")
+    gpus_per_task: int = Field(0, ge=0, description="GPUs of each process that works on one")
     memory: Word | None = Field(None, description="memory of each node, as Slurm writes it: 64G (empty: its default)")
     minutes: int = Field(60, ge=1, description="time limit in minutes")
+
+    def gpus_per_node(self, *, managed: bool) -> int:
+        """GPUs of each node. If `managed`, the first of several processes has none; where there are more nodes, those
+        without it need as many GPUs as processes."""
+        spare = managed and self.nodes == 1 and self.tasks_per_node > 1
+        return self.gpus_per_task * (self.tasks_per_node - spare)
 
 
 class Container(Section):

@@ -83,11 +83,12 @@ class Graphed:
 
     Inputs are copied to the graph's own memory and results from it: two copies of the learner's state a call. Calls
     before are on copies too: kernels may depend on where a tensor begins. Where memory ends, all `graphs` are forgotten
-    and the call is made without one.
+    and the call is made without one; each capture that broke off is followed by four times as many calls without one.
     """
 
     def __init__(self, program: Program, graphs: Graphs) -> None:
         self._program, self._graphs = program, graphs
+        self._without = WARM_UP
         self.reset()
 
     def reset(self) -> None:
@@ -100,13 +101,16 @@ class Graphed:
         try:
             return self._run(values)
         except torch.OutOfMemoryError:
-            if not self._graphs.forget():
+            with_graph = self._calls > self._without
+            if not (self._graphs.forget() or with_graph):
                 raise
+            self._without *= 4 if with_graph else 1
+            self.reset()
         return self._program(*copies(values))
 
     def _run(self, values: Sequence[Tensor]) -> Sequence[Tensor | None]:
         self._calls += 1
-        if self._calls <= WARM_UP:
+        if self._calls <= self._without:
             return beside(values[0].device, lambda: self._program(*copies(values)))
         graph = self._graph or self._capture(values)
         for place, value in zip(self._given, values, strict=True):

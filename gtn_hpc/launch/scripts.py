@@ -8,6 +8,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gtn_hpc.config.site import Resources, Site
 
+UNBOUND = "--gpu-bind=none"
+"""Each rank takes its own of a node's GPUs: ranks that cannot see each other's may lose NVLink between them."""
+
+MANAGED = ("search", "final")
+"""Stages whose first of several ranks asks and does not work."""
+
 USR2_TO_STEP = 'kill -USR2 "$step" 2>/dev/null'
 TERM_TO_AGENTS = 'scancel --signal=TERM "$SLURM_JOB_ID.0"'
 """torchrun dies of USR2, and srun of TERM; what scancel sends reaches the agents and their ranks."""
@@ -81,12 +87,10 @@ def _options(name: str, site: Site) -> Iterator[str]:
     yield f"--nodes={wanted.nodes}"
     yield f"--ntasks-per-node={wanted.tasks_per_node}"
     yield f"--cpus-per-task={wanted.cpus_per_task}"
-    if wanted.gpus_per_task and script.stage == "train":
-        yield f"--gpus-per-node={wanted.gpus_per_task * wanted.tasks_per_node}"  # each rank takes its own of them
-        if site.teaching != "torchrun":
-            yield "--gpu-bind=none"  # ranks that cannot see each other's GPUs may lose NVLink between them
-    elif wanted.gpus_per_task:
-        yield f"--gpus-per-task={wanted.gpus_per_task}"
+    if gpus := wanted.gpus_per_node(managed=script.stage in MANAGED):
+        yield f"--gpus-per-node={gpus}"
+        if wanted.tasks_per_node > 1 and not (script.stage == "train" and site.teaching == "torchrun"):
+            yield UNBOUND
     if wanted.memory:
         yield f"--mem={wanted.memory}"
     yield f"--time={wanted.minutes}"

@@ -137,7 +137,7 @@ def _search_plans(
     settings: Config, task: StageTask, profile: Site, after: Literal["afterok"] | None, array: int
 ) -> Iterator[Plan]:
     """One process, whose workers share the node; or an array of shards and then one that does what is left."""
-    alone = profile.search.model_copy(update={"nodes": 1, "tasks_per_node": 1})
+    alone = _alone(profile.search, settings.search.workers)
     if array == 1:
         yield Plan("search", (task,), alone, after)
         return
@@ -150,6 +150,15 @@ def _search_plans(
     tasks = tuple(replace(task, overrides=overrides) for overrides in shards)
     yield Plan("search-array", tasks, profile.search_array, after)
     yield Plan("search", (task,), alone, "afterany")
+
+
+def _alone(node: Resources, workers: int) -> Resources:
+    """One process whose `workers` have what as many tasks would have on one node, and no more than the node has."""
+    together = {
+        "cpus_per_task": node.cpus_per_task * min(workers, node.tasks_per_node),
+        "gpus_per_task": min(node.gpus_per_task * workers, node.gpus_per_node(managed=True)),
+    }
+    return node.model_copy(update={"nodes": 1, "tasks_per_node": 1, **together})
 
 
 def dependency(plan: Plan, before: Sequence[str]) -> str:
@@ -208,6 +217,8 @@ def slurm_parameters(plan: Plan, profile: Site, waits_for: str) -> Mapping[str, 
     """submitit's names for what the job asks for."""
     wanted = plan.resources
     further: dict[str, Any] = {"requeue": True}
+    if wanted.gpus_per_task and wanted.tasks_per_node > 1:
+        further["gpu-bind"] = "none"
     for option in profile.options:
         name, equals, value = option.removeprefix("--").partition("=")
         further[name] = value if equals else True
@@ -226,7 +237,7 @@ def slurm_parameters(plan: Plan, profile: Site, waits_for: str) -> Mapping[str, 
         "nodes": wanted.nodes,
         "ntasks_per_node": wanted.tasks_per_node,
         "cpus_per_task": wanted.cpus_per_task,
-        "gpus_per_task": wanted.gpus_per_task or None,
+        "gpus_per_node": wanted.gpus_per_node(managed=False) or None,
         "mem": wanted.memory,
         "time": wanted.minutes,
         "signal_delay_s": _lead(profile, wanted),

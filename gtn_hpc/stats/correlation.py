@@ -39,7 +39,9 @@ def spearman(
         return nothing(len(first), notes(told, why))
     value = float(scipy.stats.spearmanr(first, second).statistic)
     low, high, lost = interval(spearman_of_counts(first, second), len(first), rng=rng, resamples=resamples)
-    return Estimate(value, low, high, len(first), notes(told, _ties(first, second), lost, _trust(len(first), low, high)))
+    return Estimate(
+        value, low, high, len(first), notes(told, _ties(first, second), lost, _trust(len(first), low, high))
+    )
 
 
 def kendall(
@@ -62,7 +64,9 @@ def kendall(
         return nothing(len(first), notes(told, why))
     value = float(scipy.stats.kendalltau(first, second).statistic)
     low, high, lost = _kendall_interval(first, second, value, rng=rng, resamples=resamples)
-    return Estimate(value, low, high, len(first), notes(told, _ties(first, second), lost, _trust(len(first), low, high)))
+    return Estimate(
+        value, low, high, len(first), notes(told, _ties(first, second), lost, _trust(len(first), low, high))
+    )
 
 
 def _kendall_interval(

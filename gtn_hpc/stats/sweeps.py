@@ -41,7 +41,8 @@ def spearman_sweep(
     `candidates`.
 
     A candidate that ranks nothing (the same for all points) has no value and does not reach anything. Without a
-    reference or a truth that ranks there is none of the others either, and a resample without them is left out. Cost: as `spearman`, for each candidate.
+    reference or a truth that ranks there is none of the others either, and a resample without them is left out. Cost:
+    as `spearman`, for each candidate.
 
     Raises:
         ValueError: costs do not rise, or are not as many as candidates.

@@ -15,6 +15,8 @@ import torch
 import gtn_hpc
 from gtn_hpc.cluster.communicator import SoloCommunicator
 from gtn_hpc.cluster.reduction import EVERYTHING, ByStep, FastReduction, layout
+from gtn_hpc.cluster.torch_communicator import TorchCommunicator
+from gtn_hpc.core.errors import ClusterError
 
 PROGRAM = Path(__file__).with_name("rank_program.py")
 LAUNCHERS = {
@@ -171,6 +173,25 @@ def test_sums_start_with_the_last_replica_as_soon_as_their_steps_are_passed():
     assert communicator.sizes == [2**20] * 3
     assert all(torch.equal(tensor, gradient[name]) for name, tensor in reduction.mean().items())
     assert communicator.sizes == [2**20] * 3 + [3, 2**20]
+
+
+@pytest.mark.parametrize(("exchange", "name"), [("all_gather", "gather"), ("broadcast", "broadcast")])
+def test_every_exchange_is_waited_for_and_a_wait_in_vain_is_an_error(monkeypatch, exchange, name):
+    """Over NCCL what is not asynchronous returns before it has happened, and waits for ever on the GPU."""
+
+    class Lost:
+        def wait(self):
+            raise RuntimeError("timed out")
+
+    def started(*tensors, async_op=False, src=0):
+        return Lost() if async_op else None
+
+    with TorchCommunicator(torch.distributed.HashStore(), 0, 1, timeout=5) as communicator:
+        monkeypatch.setattr(torch.distributed, exchange, started)
+        given = torch.zeros(2) if name == "gather" else [torch.zeros(2)]
+        with pytest.raises(ClusterError, match="waited in vain for a"):
+            getattr(communicator, name)(given)
+        communicator._failed = None
 
 
 def test_alone_everything_is_at_hand():

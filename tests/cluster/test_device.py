@@ -70,6 +70,14 @@ def test_two_ranks_on_one_gpu_are_refused_by_all():
     assert "--ntasks-per-node=N --gpus-per-node=N --gpu-bind=none" in caught.value.remedy
 
 
+def test_gpus_beside_cpus_are_refused_by_all():
+    here = torch.device("cpu")
+    device.require_one_kind(Told(("cpu", "a"), ("cpu", "b")), here)
+    with pytest.raises(ClusterError, match="torch sees none for rank 1 on b, rank 3 on b") as caught:
+        device.require_one_kind(Told(("cuda", "a"), ("cpu", "b"), ("cuda", "a"), ("cpu", "b")), here)
+    assert "run.device=cpu" in caught.value.remedy
+
+
 def seats(world, hosts):
     """Of the workers of a search over MPI, whose ranks fill one host after another; the first rank is no worker."""
     here = world // hosts

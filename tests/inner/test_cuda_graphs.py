@@ -194,16 +194,40 @@ def test_a_capture_without_memory_gives_all_graphs_up_and_they_are_captured_agai
     assert calls(second, 3) == [1.0, 2.0, 3.0]
     assert first._graph is None and second._graph is None and stand_in.pools == [1]
     assert calls(first, 4) == [0.0, 3.0, 6.0, 9.0]
-    assert calls(second, 2) == [1.0, 2.0]
+    assert calls(second, 9) == [a + 1.0 for a in range(9)]
     assert stand_in.pools == [1, 2, 2]
 
 
 def test_a_capture_that_broke_off_is_not_replayed(stand_in: StandIn) -> None:
     under_test = graphed.Graphs().record(short_of_memory(3))
-    with pytest.raises(torch.OutOfMemoryError):  # no other graph had memory to give back
-        calls(under_test, 3)
     assert calls(under_test, 3) == [1.0, 2.0, 3.0]
-    assert stand_in.pools == [2]
+    assert under_test._graph is None and stand_in.pools == []
+    assert calls(under_test, 9) == [a + 1.0 for a in range(9)]
+    assert under_test._graph is not None and len(stand_in.pools) == 1
+
+
+def test_what_fits_but_for_its_capture_runs_without_and_tries_less_and_less(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[Tensor] = []
+    tried: list[int] = []
+
+    def program(x: Tensor) -> Sequence[Tensor | None]:
+        ran.append(x)
+        return [x + 1]
+
+    def no_room(device: torch.device, work: Callable[[], object], pool: object) -> object:
+        tried.append(len(ran))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(graphed, "capture", no_room)
+    assert calls(graphed.Graphs().record(program), 60) == [a + 1.0 for a in range(60)]
+    assert tried == [2, 11, 44] and len(ran) == 60
+
+
+def test_a_plain_call_without_memory_is_an_error_where_no_graph_gives_any_back(stand_in: StandIn) -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        calls(graphed.Graphs().record(short_of_memory(2)), 2)
 
 
 def test_memory_that_ends_where_graphs_are_kept_names_the_shapes_of_learners() -> None:

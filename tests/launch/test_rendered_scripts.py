@@ -57,7 +57,8 @@ def test_a_profile_reaches_the_script():
     assert 'scancel --signal=TERM "$SLURM_JOB_ID.0"' in text
     assert "\nTORCH_ELASTIC_SHUTDOWN_TIMEOUT=300 srun " in text
     searching = render("search.sbatch", site)
-    assert "#SBATCH --gpus-per-task=1\n" in searching
+    assert "#SBATCH --ntasks-per-node=5\n" in searching
+    assert "#SBATCH --gpus-per-node=4\n#SBATCH --gpu-bind=none\n" in searching
     assert "srun --mpi=pmix" in searching
 
 
@@ -67,6 +68,28 @@ def test_ranks_that_teach_see_all_gpus_of_their_node(teaching, bind):
     text = render("meta_train.sbatch", Site(teaching=teaching, train=wanted))
     assert "#SBATCH --gpus-per-node=4\n" in text and "--gpus-per-task" not in text.partition("set -uo")[0]
     assert ("#SBATCH --gpu-bind=none\n" in text) == bind
+
+
+@pytest.mark.parametrize(("nodes", "tasks", "gpus"), [(1, 5, 4), (1, 1, 1), (2, 4, 4)])
+def test_a_manager_asks_for_no_gpu_of_its_own(nodes, tasks, gpus):
+    wanted = {"nodes": nodes, "tasks_per_node": tasks, "gpus_per_task": 1}
+    text = render("search.sbatch", Site(search=wanted))
+    assert f"#SBATCH --gpus-per-node={gpus}\n" in text and "--gpus-per-task" not in text.partition("set -uo")[0]
+    assert ("#SBATCH --gpu-bind=none\n" in text) == (tasks > 1)
+
+
+def test_what_is_submitted_binds_no_gpu_to_a_rank_that_teaches():
+    text = texts(parse("run: {name: x}"), Site(train={"tasks_per_node": 4, "gpus_per_task": 1}), "train")["train"]
+    assert "#SBATCH --gpus-per-node=4\n" in text and "#SBATCH --gpu-bind=none\n" in text
+    assert "gpus-per-task" not in text
+
+
+@pytest.mark.parametrize(("workers", "cores", "gpus"), [(1, 8, 1), (3, 24, 3), (16, 40, 4)])
+def test_a_search_in_one_process_has_the_share_of_its_workers(workers, cores, gpus):
+    wanted = {"tasks_per_node": 5, "cpus_per_task": 8, "gpus_per_task": 1}
+    settings = parse("run: {name: x}", [f"search.workers={workers}"])
+    text = texts(settings, Site(search=wanted), "search")["search"]
+    assert f"#SBATCH --cpus-per-task={cores}\n" in text and f"#SBATCH --gpus-per-node={gpus}\n" in text
 
 
 def test_the_generic_profile_shows_every_default():

@@ -4,6 +4,7 @@ import pickle
 from dataclasses import replace
 from pathlib import Path
 
+import needs
 import numpy as np
 import pytest
 import torch
@@ -95,6 +96,21 @@ def test_only_the_validation_split_is_looked_at(scored: Evaluator, arch: Archite
     wrong = replace(splits.test, labels=(splits.test.labels + 1) % 10)
     blind.__dict__["room"] = replace(scored.room, splits=replace(splits, test=wrong, train=wrong))
     assert blind.evaluate(Request(arch, 2)).val_loss == scored.evaluate(Request(arch, 2)).val_loss
+
+
+@needs.GPU
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+def test_a_gpu_finds_what_a_cpu_finds_also_by_graphs(tmp_path: Path, arch: Architecture, optimiser: str) -> None:
+    inner = "{optimiser: sgd}" if optimiser == "sgd" else "{optimiser: adam, beta2: 0.99, eps: 1.0e-6}"
+    options = [f"inner={inner}", "run.precision=float64"]
+    expected = evaluator(tmp_path / "c.h5", *options).evaluate(Request(arch, 5))
+    for fast in ("auto", "graphs", "reference"):
+        there = replace(evaluator(tmp_path / "c.h5", *options, f"search.fast={fast}"), device="cuda")
+        found, again = (there.evaluate(Request(arch, 5)) for _ in range(2))
+        assert found.status == expected.status == "ok", found.detail
+        assert found.curve == pytest.approx(expected.curve, abs=0.01)
+        assert found.val_loss == pytest.approx(expected.val_loss, rel=1e-4)
+        assert again.val_loss == found.val_loss
 
 
 def test_real_data_has_any_number_of_steps_and_its_own_keys(scored: Evaluator, arch: Architecture) -> None:
