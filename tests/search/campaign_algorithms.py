@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import sem, t
 from search_campaign import campaign, curriculum
 from table_search import Table, search_table
 
@@ -146,8 +147,9 @@ def comparison_cells(ours: np.ndarray, chance: np.ndarray) -> list[str]:
     own = f"{ours.mean():.3f} ({ours.std(ddof=1):.3f})"
     if ours is chance:
         return [own, "", ""]
-    gain = paired_difference(chance, ours, level=0.99)
-    return [own, f"{gain.value:.3f} [{gain.low:.3f}, {gain.high:.3f}]", f"{signed_rank(chance, ours):.1g}"]
+    gain = chance - ours
+    low, high = t.interval(0.99, len(gain) - 1, loc=gain.mean(), scale=sem(gain))
+    return [own, f"{gain.mean():.3f} [{low:.3f}, {high:.3f}]", f"{signed_rank(chance, ours):.1g}"]
 
 
 def digits_lines(rows: list[Row]) -> list[str]:
