@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from gtn_hpc.config import Config
 
 ConfigFile = Annotated[
-    Path, typer.Argument(metavar="CONFIG", help="YAML file of the run, or a run directory.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="CONFIG", help="YAML file of the run, or the directory of one, to go on there.", show_default=False
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,

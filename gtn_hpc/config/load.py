@@ -1,6 +1,7 @@
 """YAML and dotted overrides to a `Config`."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
-from gtn_hpc.config.explain import explain, variants
+from gtn_hpc.config.explain import NAME, explain, variants
 from gtn_hpc.config.schema import Config
+from gtn_hpc.config.teaching import NAMES, Run
 from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.core.rundir import RunDirectory
 
@@ -24,13 +26,21 @@ RETIRED: dict[str, dict[str, object]] = {"meta": {"grow": None}, "engine": {"ran
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """The configuration of the YAML file at `path` with `key.sub=value` overrides applied in order.
 
-    A run directory stands for the config.yaml in it.
+    A run directory stands for the config.yaml in it, with the run.root and run.name that lead to this directory: a run
+    that was copied or moved, or that is named from elsewhere, is the one that is meant.
 
     Raises:
         ConfigError: no file, no YAML, a key that does not exist or a value that does not fit.
     """
     path, of_run = Path(path), RunDirectory(Path(path)).config
-    path = of_run if of_run.is_file() else path
+    if not of_run.is_file():
+        return _resolved(_read(_text(path), str(path)), overrides, str(path))
+    tree = _read(_text(of_run), str(of_run))
+    _settle(tree, path, overrides)
+    return _resolved(tree, overrides, str(of_run))
+
+
+def _text(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -38,7 +48,24 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"Cannot read the configuration {path}: {reason}.", remedy=_shipped()) from error
     if not text.strip():
         raise ConfigError(f"The configuration {path} is empty.", remedy="It needs at least: run: {name: NAME}.")
-    return parse(text, overrides, where=str(path))
+    return text
+
+
+def _settle(tree: Any, directory: Path, overrides: Sequence[str]) -> None:
+    """Makes run.root and run.name of `tree` lead to `directory`; where they do so already they stay as written."""
+    values: Any = OmegaConf.to_container(tree)
+    run = values.get("run")
+    if not isinstance(run, dict):
+        return
+    written = Path(str(run.get("root", Run.model_fields["root"].default))) / str(run.get("name", ""))
+    if written.resolve() == directory.resolve():
+        return
+    place = directory.resolve() if directory.name in ("", "..") else directory
+    if not re.fullmatch(NAMES, place.name) and not any(one.partition("=")[0] == "run.name" for one in overrides):
+        raise ConfigError(
+            f"The directory {directory} cannot be a run's: its name is the run's, which {NAME}.", remedy="Rename it."
+        )
+    OmegaConf.update(tree, "run", {"root": str(place.parent.resolve()), "name": place.name}, merge=True)
 
 
 def _shipped() -> str:
@@ -54,7 +81,10 @@ def parse(text: str, overrides: Sequence[str] = (), *, where: str = "The configu
 
     A number in quotes, or true for 1, is refused: it is more often a slip than a wish.
     """
-    tree = _read(text, where)
+    return _resolved(_read(text, where), overrides, where)
+
+
+def _resolved(tree: Any, overrides: Sequence[str], where: str) -> Config:
     for override in overrides:
         _override(tree, override)
     try:

@@ -8,6 +8,7 @@ OPERATIONAL = frozenset(
         "engine.memory_budget",
         "engine.offload",
         "run.root",
+        "run.name",
         "run.device",
         "run.timeout",
         "run.deadline",

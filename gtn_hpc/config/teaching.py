@@ -16,8 +16,12 @@ UnquotedNo = BeforeValidator(lambda value: "no" if value is False else value)
 """YAML reads a bare `no` as false."""
 
 
+NAMES = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""What names of runs look like, as a pattern."""
+
+
 class Run(Section):
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run and of its directory")
+    name: str = Field(pattern=NAMES, description="name of the run and of its directory")
     root: str = Field("runs", description="directory that holds run directories")
     seed: int = Field(0, ge=0, description="seed of every random stream of the run")
     device: str = Field(

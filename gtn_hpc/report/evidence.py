@@ -78,8 +78,8 @@ class Evidence:
         return {str(arch): Architecture(str(space), json.loads(str(spec))) for arch, space, spec in rows}
 
     def command(self, text: str) -> str:
-        """`text` with CONFIG and RUN replaced by those of this run."""
-        return text.replace("CONFIG", str(self.run.config)).replace("RUN", str(self.run.path))
+        """`text` with RUN replaced by the run directory, which also stands for its configuration."""
+        return text.replace("RUN", str(self.run.path))
 
     def drawing(self, arch: str) -> str:
         """SVG of an architecture by its digest; '' where it cannot be drawn."""

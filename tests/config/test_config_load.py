@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -160,6 +161,44 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_a_run_directory_stands_for_its_configuration(tmp_path):
     (tmp_path / "config.yaml").write_text("run: {name: before}")
     assert load(tmp_path, ["run.seed=3"]).run.seed == 3
+
+
+def written(place, text):
+    place.mkdir(parents=True)
+    (place / "config.yaml").write_text(text)
+    return place
+
+
+def test_a_run_that_was_copied_or_is_named_from_elsewhere_is_the_one_that_is_meant(tmp_path, monkeypatch):
+    written(tmp_path / "runs" / "first", "run: {name: first, root: runs, seed: 4}")
+    copy = written(tmp_path / "kept" / "copy", f"run: {{name: first, root: {tmp_path / 'runs'}}}")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load("runs/first").run == parse("run: {name: first, root: runs, seed: 4}").run
+    assert load("kept/copy").run.directory.path == load(copy).run.directory.path == copy
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    run = load("../runs/first").run
+    assert (run.directory.path, run.seed) == (tmp_path / "runs" / "first", 4)
+    monkeypatch.chdir(copy)
+    assert load(".").run.directory.path == copy
+    assert load(tmp_path / "elsewhere" / ".." / "runs" / "first").run.name == "first"
+
+
+def test_overrides_win_over_where_a_run_directory_is(tmp_path):
+    copy = written(tmp_path / "copy", "run: {name: first, root: runs}")
+    run = load(copy, ["run.name=again"]).run
+    assert (run.root, run.name) == (str(tmp_path), "again")
+    assert load(copy, ["run.root=other"]).run.directory.path == Path("other/copy")
+
+
+def test_a_directory_whose_name_no_run_can_have_is_refused(tmp_path):
+    copy = written(tmp_path / "my copy", "run: {name: first, root: runs}")
+    with pytest.raises(ConfigError, match=r"my copy cannot be a run's: .* may hold letters.*\n.*Rename it"):
+        load(copy)
+    assert load(copy, ["run.name=first"]).run.directory.path == tmp_path / "first"
+    link = tmp_path / "the last"
+    link.symlink_to(written(tmp_path / "runs" / "first", f"run: {{name: first, root: {tmp_path / 'runs'}}}"))
+    assert load(link).run.directory.path == tmp_path / "runs" / "first"
 
 
 positive = st.floats(min_value=1e-300, max_value=1e300)

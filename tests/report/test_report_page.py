@@ -50,7 +50,7 @@ def test_its_statistics_are_those_of_stats(finished, page):
 def test_it_names_where_everything_comes_from(finished, page):
     environment = json.loads(finished.environment.read_text())
     text = text_of(page)
-    for fact in ("c" * 64, environment["gtn_hpc"], environment["processor"], f"gtn search {finished.config}"):
+    for fact in ("c" * 64, environment["gtn_hpc"], environment["processor"], f"gtn search {finished.path} "):
         assert fact in text
     assert "gtn reproduce" in text
 
@@ -79,7 +79,7 @@ def test_what_is_missing_is_a_line_with_the_command(tmp_path):
     run = claim(configured(tmp_path), "train")
     text = text_of(write([run], tmp_path / "report.html").read_text())
     for command in ("gtn train", "gtn search", "gtn final"):
-        assert f"this command makes it: {command} {run.config}" in text
+        assert f"this command makes it: {command} {run.path} " in text
     write_curriculum(run.curriculum, configured(tmp_path), evaluated=False)
     assert f"gtn evaluate {run.path}" in text_of(write([run], tmp_path / "report.html").read_text())
 

@@ -20,7 +20,7 @@ def worked(evidence: Evidence) -> Iterator[Block]:
     """Seconds by kind of work, and a time line of workers."""
     rows = _work(evidence)
     if rows.empty:
-        yield Missing("Nothing was evaluated yet", evidence.command("gtn search CONFIG"))
+        yield Missing("Nothing was evaluated yet", evidence.command("gtn search RUN"))
         return
     yield Prose(_in_words(evidence, rows))
     shown = cost.busy(rows)
@@ -53,7 +53,7 @@ def failed(evidence: Evidence) -> Iterator[Block]:
     """How evaluations ended; the ends of tracebacks."""
     rows = _work(evidence)
     if rows.empty:
-        yield Missing("Nothing was evaluated yet", evidence.command("gtn search CONFIG"))
+        yield Missing("Nothing was evaluated yet", evidence.command("gtn search RUN"))
         return
     bad = int((rows["status"] != "ok").sum())
     if bad == 0:

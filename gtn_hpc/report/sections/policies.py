@@ -13,7 +13,7 @@ def taught(evidence: Evidence) -> Iterator[Block]:
     """Returns of never-seen policies by arm, and how they rose during meta-training."""
     found = None if evidence.lessons is None else playing.returns(evidence.curriculum)
     if found is None:
-        yield Missing("No curriculum yet", evidence.command("gtn train CONFIG"))
+        yield Missing("No curriculum yet", evidence.command("gtn train RUN"))
     elif found.empty:
         yield Missing("The curriculum was not evaluated", evidence.command("gtn evaluate RUN"))
     else:

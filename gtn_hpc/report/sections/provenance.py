@@ -31,12 +31,12 @@ def reproduction(evidence: Evidence) -> Iterator[Block]:
 def _commands(evidence: Evidence) -> Iterator[str]:
     revision = evidence.environment.get("revision")
     yield from [f"git checkout {revision}"] if revision else []
-    yield evidence.command("gtn train CONFIG")
+    yield evidence.command("gtn train RUN")
     yield evidence.command("gtn evaluate RUN")
     if evidence.tables is not None:
-        yield evidence.command("gtn search CONFIG")
+        yield evidence.command("gtn search RUN")
         if len(evidence.tables.final):
-            yield evidence.command(f"gtn final CONFIG --top-k {evidence.tables.final['arch'].nunique()}")
+            yield evidence.command(f"gtn final RUN --top-k {evidence.tables.final['arch'].nunique()}")
         if len(evidence.estimates):
             yield f"gtn reproduce {evidence.run.scores} --arch {evidence.estimates['arch'].iloc[0]}"
     yield evidence.command("gtn report RUN")

@@ -24,7 +24,7 @@ DOTS = 2000
 def best(evidence: Evidence) -> Iterator[Block]:
     """The architectures with the best estimates, drawn."""
     if evidence.estimates.empty:
-        yield Missing("No architectures scored yet", evidence.command("gtn search CONFIG"))
+        yield Missing("No architectures scored yet", evidence.command("gtn search RUN"))
         return
     truth = evidence.pairs.set_index("arch")["truth"] if len(evidence.pairs) else pd.Series(dtype=float)
     rows = records(evidence.estimates.head(TOP))
@@ -45,7 +45,7 @@ def _card(evidence: Evidence, place: int, row: dict[str, Any], truth: "pd.Series
 def searched(evidence: Evidence) -> Iterator[Block]:
     """Best so far, and the Pareto front."""
     if evidence.tables is None or evidence.estimates.empty:
-        yield Missing("No architectures scored yet", evidence.command("gtn search CONFIG"))
+        yield Missing("No architectures scored yet", evidence.command("gtn search RUN"))
         return
     steps = progress(evidence.tables.scores)
     last = steps.iloc[-1]
@@ -66,7 +66,7 @@ def costly(evidence: Evidence) -> Iterator[Block]:
     """Accuracy against parameters and FLOPs."""
     found = evidence.estimates
     if found.empty:
-        yield Missing("No architectures scored yet", evidence.command("gtn search CONFIG"))
+        yield Missing("No architectures scored yet", evidence.command("gtn search RUN"))
         return
     for cost, words in COSTS.items():
         marked = found.assign(front=front(found, cost))[["arch", "estimate", "params", "flops", "front"]]
@@ -84,7 +84,7 @@ def final(evidence: Evidence) -> Iterator[Block]:
     """The winners on real data."""
     rows = pd.DataFrame() if evidence.tables is None else evidence.tables.final
     if rows.empty:
-        yield Missing("No winner was trained on real data yet", evidence.command("gtn final CONFIG --top-k 3"))
+        yield Missing("No winner was trained on real data yet", evidence.command("gtn final RUN --top-k 3"))
         return
     estimate = evidence.estimates.set_index("arch")["estimate"]
     ordered = rows.assign(estimate=rows["arch"].map(estimate)).sort_values("val_accuracy", ascending=False)

@@ -15,7 +15,7 @@ def summary(evidence: Evidence) -> Iterator[Block]:
     """Key numbers, and what they mean."""
     tiles = [*_teacher(evidence), *_trust(evidence), *_search(evidence), *_final(evidence)]
     if not tiles:
-        yield Missing("Nothing was measured yet", evidence.command("gtn train CONFIG"))
+        yield Missing("Nothing was measured yet", evidence.command("gtn train RUN"))
         return
     yield Tiles(tiles)
     if evidence.lessons is not None and "teacher" in evidence.lessons.accuracy:

@@ -21,7 +21,7 @@ def taught(evidence: Evidence) -> Iterator[Block]:
         yield from policies.taught(evidence)
         return
     if evidence.lessons is None:
-        yield Missing("No curriculum yet", evidence.command("gtn train CONFIG"))
+        yield Missing("No curriculum yet", evidence.command("gtn train RUN"))
     elif not evidence.lessons.accuracy:
         yield Missing("The curriculum was not evaluated", evidence.command("gtn evaluate RUN"))
     else:
@@ -101,7 +101,7 @@ def shown(evidence: Evidence, share: float = 1.0) -> Iterator[Block]:
     """The synthetic images behind a slider; `share` of the room for pixels is this run's."""
     lessons = evidence.lessons
     if lessons is None:
-        yield Missing("No synthetic images yet", evidence.command("gtn train CONFIG"))
+        yield Missing("No synthetic images yet", evidence.command("gtn train RUN"))
         return
     if evidence.config.rl is not None:
         yield Prose("This teacher shows states of an environment, which have no picture.")

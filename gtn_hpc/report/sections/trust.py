@@ -15,11 +15,11 @@ from gtn_hpc.report.wording import plural, rank
 def certified(evidence: Evidence) -> Iterator[Block]:
     """Scatter, correlations with intervals, and the teacher beside other ways to rank."""
     if evidence.tables is None:
-        yield Missing("No architectures scored yet", evidence.command("gtn search CONFIG"))
+        yield Missing("No architectures scored yet", evidence.command("gtn search RUN"))
     elif evidence.pairs.empty:
         yield Missing(
             "No architecture was trained on real data as well",
-            evidence.command("gtn search CONFIG search.certificate.fraction=0.25"),
+            evidence.command("gtn search RUN search.certificate.fraction=0.25"),
         )
     else:
         yield from _certificate(evidence)
