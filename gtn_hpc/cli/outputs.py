@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from gtn_hpc.core.errors import StorageError, UsageError
+from gtn_hpc.core.rundir import require_foreign
 
-Force = Annotated[bool, typer.Option("--force", help="Take the place of files that are there.")]
+Force = Annotated[bool, typer.Option("--force", help="Take the place of files that are there, but for those of a run.")]
 
 FOLDER = "folder"
 
@@ -44,12 +45,16 @@ def _is_folder(output: str) -> bool:
 def require_free(paths: Iterable[Path], *, force: bool) -> None:
     """Passes where nothing is there but empty folders, or files that may be replaced, and writing is possible.
 
+    With `force` all files may be replaced but those of a run.
+
     Raises:
         StorageError: something is there, or the place cannot be written to.
     """
     for path in paths:
         if path.is_dir() and any(path.iterdir()):
             raise StorageError(f"{path} is there already, and not empty.", remedy="Name another folder.")
+        if path.is_file():
+            require_foreign(path)
         if path.is_file() and not force:
             raise StorageError(f"{path} is there already.", remedy="Name another file, or replace it with --force.")
         require_writable(path)

@@ -19,7 +19,10 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="Page to write (default: report.html of the first run).", show_default=False
+            "-o",
+            "--output",
+            help="Page to write, in place of one that is there (default: report.html of the first run).",
+            show_default=False,
         ),
     ] = None,
     root: Root = RUNS,

@@ -13,7 +13,7 @@ from typing import Any
 
 from gtn_hpc.core import atomic
 from gtn_hpc.core.environment import job
-from gtn_hpc.core.errors import RunError
+from gtn_hpc.core.errors import RunError, StorageError
 from gtn_hpc.core.lock import open_lock
 
 SCHEMA = 1
@@ -184,6 +184,30 @@ class RunDirectory:
                 yield
         finally:
             _held.here = False
+
+
+def require_foreign(path: Path) -> None:
+    """Passes where `path` is not one of the files and folders that make up a run, nor in one of them.
+
+    Raises:
+        StorageError: it is: a stage writes it, and nothing else may.
+    """
+    place = path.parent.resolve() / path.name
+    for above in place.parents:
+        if place.relative_to(above).parts[0] in _own_names() and _is_run(RunDirectory(above)):
+            raise StorageError(f"{path} belongs to a run.", remedy="Give the file another name.")
+
+
+def _own_names() -> set[str]:
+    """What lies directly in a run directory, by name."""
+    run = RunDirectory(Path("run"))
+    places = (getattr(run, name) for name, value in vars(RunDirectory).items() if isinstance(value, property))
+    return {place.relative_to(run.path).parts[0] for place in places if isinstance(place, Path)}
+
+
+def _is_run(run: RunDirectory) -> bool:
+    """Whether a stage has been at work: a config.yaml alone may be anybody's."""
+    return (run.config.is_file() and run.state.is_file()) or any(run.journal.glob("*.jsonl"))
 
 
 def find(run: str | Path, root: str | Path = "runs") -> RunDirectory:

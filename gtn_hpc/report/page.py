@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gtn_hpc import __version__
 from gtn_hpc.core import atomic
-from gtn_hpc.core.errors import UsageError
+from gtn_hpc.core.errors import StorageError, UsageError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.report.blocks import Block, Panel, Section
 from gtn_hpc.report.evidence import Evidence, gather
@@ -29,17 +29,31 @@ Author = Callable[[Evidence], Iterable[Block]]
 def write(runs: Sequence[RunDirectory], output: Path) -> Path:
     """Writes the page of `runs`, side by side, and returns its path. Parts whose data are missing say so in a line.
 
+    A page that is there is replaced, another file is not.
+
     Cost: seconds, most of them for bootstrap intervals; 1.3 MB and what the data take.
 
     Raises:
         UsageError: no run is named.
+        StorageError: what is there is no page.
         ConfigError, StorageError: a run's configuration or one of its files is damaged.
     """
     if not runs:
         raise UsageError("There is no run to report on.", remedy="Name at least one: gtn report RUN -o FILE.html")
+    _require_page(output)
     evidence = [gather(run) for run in runs]
     atomic.write_text(output, _render(evidence))
     return output
+
+
+def _require_page(path: Path) -> None:
+    """Passes where nothing is there, or nothing but a page or an empty file."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        begins = file.read(1000).strip().lower()
+    if begins and not begins.startswith(b"<!doctype html"):
+        raise StorageError(f"{path} is there already, and is no page.", remedy="Name another file: -o FILE.html.")
 
 
 def _render(evidence: Sequence[Evidence]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from gtn_hpc.core.errors import GtnError, StorageError
 from gtn_hpc.core.records import canonical_json
-from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.core.rundir import RunDirectory, require_foreign
 from gtn_hpc.scores import files, folding, opened, tables
 from gtn_hpc.scores.comparing import Source, load, located
 from gtn_hpc.scores.tables import Array, Columns, Tables
@@ -33,16 +33,15 @@ def merge(out: Path, inputs: Sequence[Source]) -> folding.FoldReport:
     """Writes one file with the rows of all inputs, one an identity; order and repetition of inputs do not matter.
 
     Asks and tells are those of one search: where the inputs are of several they are left out, and a note says so, as it
-    does where curricula or splits differ. Scores keep their numbers of ask and tell. A run's own `scores.h5` cannot be
-    the output: it is folded from the run's journals and nothing else.
+    does where curricula or splits differ. Scores keep their numbers of ask and tell. A run's own file cannot be the
+    output: its `scores.h5` is folded from the run's journals and nothing else.
 
     Raises:
-        StorageError: the inputs were scored with different image sets or on images of different shapes.
+        StorageError: the output is a run's own file, or the inputs were scored with different image sets or on images
+            of different shapes.
     """
     out = Path(out)
-    run = RunDirectory(out.parent)
-    if run.journal.is_dir() and out == run.scores:
-        raise StorageError(f"{out} belongs to a run.", remedy="Give the merged file another name.")
+    require_foreign(out)
     if not inputs:
         raise StorageError("There is nothing to merge.", remedy="Name at least one run or scores file.")
     parts, origins = [load(source) for source in inputs], [set(_origins(source)) for source in inputs]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gtn_hpc.core import rundir
-from gtn_hpc.core.errors import RunError
+from gtn_hpc.core.errors import RunError, StorageError
 
 
 @pytest.fixture
@@ -28,6 +28,19 @@ def test_paths_are_those_of_the_design(run):
         "tensorboard", "report.html", "slurm",
     }  # fmt: skip
     assert os.listdir(run.path) == ["config.yaml"]
+
+
+def test_a_runs_own_files_are_told_from_others(run, tmp_path):
+    own = [run.config, run.curriculum, run.report, run.journal / "a.jsonl", run.checkpoints / "step-1" / "state.pt"]
+    for path in own:
+        rundir.require_foreign(path)  # a config.yaml alone is no run
+    run.update_state("train", done=True)
+    (tmp_path / "link").symlink_to(run.path)
+    for path in [*own, tmp_path / "link" / "state.json"]:
+        with pytest.raises(StorageError, match=f"{path.name} belongs to a run"):
+            rundir.require_foreign(path)
+    for path in (run.path / "twice.h5", run.path / "pages" / "report.html", run.path.parent / "scores.h5"):
+        rundir.require_foreign(path)
 
 
 def test_state_remembers_each_stage(run):

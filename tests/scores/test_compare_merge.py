@@ -180,6 +180,8 @@ def test_a_run_s_own_file_is_not_merged_into(tmp_path):
     a = stored(tmp_path / "a", [score("k")])
     with pytest.raises(StorageError, match="belongs to a run"):
         merge(a.scores, [a])
+    with pytest.raises(StorageError, match="belongs to a run"):
+        merge(a.path / ".." / "a" / "scores.h5", [a])
     with pytest.raises(StorageError, match="nothing to merge"):
         merge(tmp_path / "out.h5", [])
     with pytest.raises(StorageError, match="has no journals"):
