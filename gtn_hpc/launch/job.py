@@ -1,5 +1,6 @@
 """A submitted job: its state as Slurm tells it, and its outcome."""
 
+import functools
 import shutil
 import subprocess
 import time
@@ -36,13 +37,13 @@ class Job:
         return Path(self.handle.paths.stderr)
 
     def state(self) -> str:
-        """PENDING, RUNNING, COMPLETED, FAILED, ... ; where Slurm has forgotten the job, whether it left a result."""
+        """PENDING, RUNNING, COMPLETED, FAILED, ... ; by the result, FINISHED or FAILED, where there is one."""
         if self.cluster == "slurm" and not self._has_result():
             return slurm_state(self.id)
         if self.cluster == "debug":
             return "FINISHED" if self.handle.state == "DONE" else "PENDING"
         if self._has_result():
-            return "FINISHED"
+            return "FINISHED" if self._error is None else "FAILED"
         return "RUNNING" if self.handle.state == "RUNNING" else "FAILED"
 
     def done(self) -> bool:
@@ -57,16 +58,14 @@ class Job:
         """Waits for the job and gives what it reached.
 
         Raises:
-            ClusterError: it failed or was cancelled; the message has the end of its log, tracebacks included.
+            ClusterError: it failed or was cancelled; the message has the end of its log.
         """
         self.wait()
         if self.cluster != "debug" and not self._result_shows():
             raise self._failure("it left no result")
-        error = self.handle.task(0).exception()
-        if error is not None:
-            raise self._failure(
-                getattr(error, "what", str(error)) if self.cluster == "debug" else "a stage failed"
-            ) from error
+        if self._error is not None:
+            why = getattr(self._error, "what", str(self._error)) if self.cluster == "debug" else "a stage failed"
+            raise self._failure(why) from self._error
         outcome: Outcome = self.handle.task(0).result()
         return outcome
 
@@ -79,6 +78,12 @@ class Job:
         while not self._has_result() and self.state() not in WITHOUT_RESULT and time.monotonic() < end:
             time.sleep(0.5)
         return self._has_result()
+
+    @functools.cached_property
+    def _error(self) -> Exception | None:
+        """What ended the job before its end, once there is a result; a debug job runs for it."""
+        error: Exception | None = self.handle.task(0).exception()
+        return error
 
     def _has_result(self) -> bool:
         return self.cluster != "debug" and bool(self.handle.paths.result_pickle.exists())

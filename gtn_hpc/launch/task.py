@@ -1,5 +1,6 @@
 """What a submitted job does: run a stage as `gtn` would, and go on after a stop, by its exit code or state.json."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 from gtn_hpc.cluster.environment import detect
@@ -63,9 +64,12 @@ class StageTask:
         """Raises StageFailed where a stage ends with an error, or was stopped too often."""
         while any(map(_lives, self.after)):
             time.sleep(LOOK)
-        began, starts = time.time(), 0
-        for stage in self.stages:
-            starts += self._run_to_end(stage)
+        began = time.time()
+        try:
+            starts = sum(map(self._run_to_end, self.stages))
+        except StageFailed:
+            _tell_briefly()
+            raise
         run = RunDirectory(self.run)
         return Outcome(run.path, self.stages, starts, time.time() - began, run.read_state()["stages"])
 
@@ -122,6 +126,21 @@ def _ended(stage: str, code: int, starts: int, why: str) -> int:
             f"gtn {stage} ended with exit code {code}: {why}.", remedy="What it said is in the job's log."
         )
     return starts
+
+
+def _tell_briefly() -> None:
+    """A failed stage has said why, so submitit's calls, which a traceback would show, stay out of the job's log."""
+    if "SUBMITIT_FOLDER" not in os.environ:  # a debug job: the process is its user's
+        return
+
+    def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, StageFailed):
+            sys.stderr.write(f"gtn: {error.what}\n")
+        else:
+            sys.__excepthook__(kind, error, trace)
+
+    logging.getLogger("submitit").setLevel(logging.CRITICAL)
+    sys.excepthook = tell
 
 
 def _run(command: Sequence[str]) -> int:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gtn_hpc.core.errors import ClusterError, UsageError
 from gtn_hpc.launch import record, submit
+from gtn_hpc.launch.job import Job
 from gtn_hpc.launch.submitting import dependency, plans
 from gtn_hpc.launch.task import StageFailed, StageTask
 
@@ -65,8 +67,22 @@ def test_the_example_of_the_documents_runs_here(tmp_path, monkeypatch):
 
 def test_a_failure_shows_the_log_of_the_job(root):
     (job,) = submit(TINY, [*root, "data.name=nowhere"], cluster="local")
-    with pytest.raises(ClusterError, match=r"(?s)Traceback.*nowhere|nowhere.*Traceback"):
+    said = r"(?s)is FAILED: a stage failed\..*nowhere.*gtn train ended with exit code"
+    with pytest.raises(ClusterError, match=said) as caught:
         job.result()
+    assert job.state() == "FAILED"
+    for told in (str(caught.value), job.log.read_text()):
+        assert "Traceback" not in told and "submitit" not in told.partition("Its whole log")[0]
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(tmp_path):
+    import submitit
+
+    nothing_to_start: Any = None
+    task = StageTask(TINY, tmp_path, (nothing_to_start,), (), restarts=0)
+    handle = submitit.LocalExecutor(folder=tmp_path / "jobs").submit(task)
+    with pytest.raises(ClusterError, match=r"(?s)is FAILED.*Traceback.*TypeError"):
+        Job(handle.job_id, ("train",), "local", handle).result()
 
 
 def test_a_failure_in_this_process_says_what_failed(root):
