@@ -59,9 +59,6 @@ def exit_code_of(action: Callable[[], int], *, debug: bool) -> int:
         return action()
     except KeyboardInterrupt:
         return interrupted()
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")
-        return 1
     except typer.TyperException as error:
         return _refuse_usage(error)
     except Exception as error:

@@ -1,5 +1,6 @@
 """`gtn top`."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -29,7 +30,7 @@ def top(
     watcher = Watcher(find(run, root))
     if as_json:
         console.emit(watcher.look())
-    elif once or not console.out().is_terminal:
+    elif once or not (console.out().is_terminal and sys.stdout.isatty()):
         console.say("\n".join(lines(watcher.look())))
     else:
         _follow(watcher)

@@ -1,0 +1,41 @@
+"""Nobody has to read what a stage prints."""
+
+import os
+import subprocess
+
+import pytest
+from gtn_process import gtn
+
+
+@pytest.mark.parametrize(
+    ("closed", "out", "err"),
+    [(">&-", "", "resumed"), ("2>&-", "never-seen learners", ""), ("<&- >&- 2>&-", "", "")],
+)
+def test_a_stage_with_closed_streams_does_its_work(launch, workplace, closed, out, err):
+    done = launch(["sh", "-c", f"gtn train small.yaml {closed}"], cwd=workplace)
+    assert (bool(done.stdout), bool(done.stderr)) == (bool(out), bool(err))
+    assert out in done.stdout and err in done.stderr
+
+
+def test_errors_with_closed_output_are_told(launch, empty):
+    done = launch(["sh", "-c", "gtn train nowhere.yaml >&-"], cwd=empty, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("gtn: Cannot read the configuration nowhere.yaml")
+    assert launch(["sh", "-c", "gtn train nowhere.yaml 2>&-"], cwd=empty, check=False).returncode == 2
+
+
+@pytest.mark.parametrize("start", ["gtn", "python -u -m gtn_hpc"])
+def test_a_stage_outlasts_its_readers(empty, start):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*start.split(), "train", "small.yaml"], cwd=empty, stdout=writer, stderr=writer, timeout=180)
+    os.close(writer)
+    assert done.returncode == 0
+    assert gtn("export", "small", "--digest", cwd=empty).code == 0
+
+
+def test_an_exit_code_is_that_of_the_command_whoever_reads(launch):
+    found = launch(
+        ["bash", "-c", "gtn config | true; echo ${PIPESTATUS[0]}; gtn nonsense |& true; echo ${PIPESTATUS[0]}"]
+    )
+    assert (found.stdout.split(), found.stderr) == (["0", "2"], "")
