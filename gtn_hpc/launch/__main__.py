@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from gtn_hpc.config import load
 from gtn_hpc.config.site import load_site
@@ -13,6 +14,11 @@ from gtn_hpc.launch.scripts import write_all
 from gtn_hpc.launch.verdict import after_step
 
 NO_REQUEUE = 3
+
+JUDGE = (
+    "Decide after a step of a batch script whether its job is requeued, and note it in the run's slurm/jobs.jsonl. "
+    f"Exit code 0: it is; {NO_REQUEUE}: it is not."
+)
 
 
 def main() -> int:
@@ -48,19 +54,24 @@ def _write(asked: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gtn_hpc.launch", description=__doc__)
-    questions = parser.add_subparsers(dest="question", required=True)
-    judge = questions.add_parser("after-step")
-    judge.add_argument("--stage", required=True)
-    judge.add_argument("--began", type=float, required=True)
-    judge.add_argument("--code", type=int, required=True)
-    judge.add_argument("--restarts", type=int, required=True)
-    for asking_of_run in (judge, questions.add_parser("run-directory")):
-        asking_of_run.add_argument("config")
-        asking_of_run.add_argument("overrides", nargs="*")
-    write = questions.add_parser("write-scripts")
-    write.add_argument("directory", type=Path)
-    write.add_argument("--site")
+    questions = parser.add_subparsers(dest="question", required=True, metavar="COMMAND")
+    judge = _command(questions, "after-step", JUDGE)
+    judge.add_argument("--stage", required=True, help="the stage that the step ran: train, search, final or report")
+    judge.add_argument("--began", type=float, required=True, metavar="SECONDS", help="Unix time when the step began")
+    judge.add_argument("--code", type=int, required=True, help="exit code that the step ended with")
+    judge.add_argument("--restarts", type=int, required=True, metavar="MOST", help="restarts after which there is none")
+    for asking_of_run in (judge, _command(questions, "run-directory", "Print the path of a run's directory.")):
+        asking_of_run.add_argument("config", metavar="CONFIG", help="YAML file of the run, or its directory")
+        asking_of_run.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings in place of the file's")
+    write = _command(questions, "write-scripts", "Write the batch scripts for a site, and print their paths.")
+    write.add_argument("directory", type=Path, metavar="DIRECTORY", help="where they go; those of before are replaced")
+    write.add_argument("--site", metavar="NAME|FILE", help="profile of the site (default: generic)")
     return parser
+
+
+def _command(questions: Any, name: str, about: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = questions.add_parser(name, help=about, description=about)
+    return made
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from gtn_hpc.core.rundir import RunDirectory
-from gtn_hpc.launch import record
+from gtn_hpc.launch import __main__, record
 from gtn_hpc.launch.verdict import after_step
 
 
@@ -107,3 +107,17 @@ def test_scripts_ask_by_a_command(run, tmp_path):
     assert refused.returncode == 2
     assert "Cannot read the configuration lost.yaml" in refused.stderr
     assert len([json.loads(line) for line in (run.slurm / "jobs.jsonl").read_text().splitlines()]) == 2
+
+
+def test_every_command_and_argument_of_the_module_has_a_help_text(capsys, monkeypatch):
+    parser = __main__._parser()
+    (questions,) = [action for action in parser._actions if action.choices]
+    assert {action.dest for action in questions._choices_actions if action.help} == set(questions.choices)
+    for name, command in questions.choices.items():
+        assert command.description
+        assert [action.dest for action in command._actions if not action.help] == []
+        monkeypatch.setattr(sys, "argv", ["launch", name, "--help"])
+        with pytest.raises(SystemExit) as ended:
+            __main__.main()
+        assert ended.value.code == 0
+        assert command.description.split(".")[0] in " ".join(capsys.readouterr().out.split())
