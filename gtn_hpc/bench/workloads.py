@@ -9,6 +9,7 @@ from torch import nn
 
 from gtn_hpc.bench.machine import CPU, Machine
 from gtn_hpc.cluster.reduction import ByStep
+from gtn_hpc.config.families import FIXED, RANGES
 from gtn_hpc.config.teaching import Curriculum as CurriculumSection
 from gtn_hpc.config.teaching import Generator, Inner, Teacher, multiples
 from gtn_hpc.config.teaching import Learner as LearnerSection
@@ -18,7 +19,7 @@ from gtn_hpc.inner.engine import Task
 from gtn_hpc.inner.optimisers import SGD, Tensors
 from gtn_hpc.inner.step import Learner
 from gtn_hpc.models.layers import Conv2d, LeakyReLU, Linear, initialise
-from gtn_hpc.models.learners import FIXED, RANGES, LearnerSpec, MaxPool, Widths, build_learner
+from gtn_hpc.models.learners import LearnerSpec, MaxPool, Widths, build_learner
 from gtn_hpc.models.norm import BatchNorm
 
 CLASSES = 10

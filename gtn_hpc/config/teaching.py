@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from gtn_hpc.config.base import Section
+from gtn_hpc.config.families import FIXED, RANGES, Family
 from gtn_hpc.core.rundir import RunDirectory
 
 Width = Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
@@ -72,9 +73,7 @@ class Data(Section):
 class Learner(Section):
     """One part of the mixture of learners: a part is drawn by its weight for each learner, then the widths."""
 
-    family: Literal["conv2-fc", "conv2-gap", "linear", "conv5", "conv6"] = Field(
-        "conv2-fc", description="network family of the learner"
-    )
+    family: Family = Field("conv2-fc", description="network family of the learner")
     weight: float = Field(1.0, gt=0, description="relative frequency in the mixture")
     widths: Literal["fixed", "random"] | tuple[Width, ...] = Field(
         "random",
@@ -96,13 +95,31 @@ class Learner(Section):
 
     @model_validator(mode="after")
     def _ranges_hold_multiples(self) -> "Learner":
-        for width in self.widths if isinstance(self.widths, tuple) else ():
+        for width in self.ranges:
             if isinstance(width, tuple) and not multiples(*width, self.width_quantum):
+                whose = f" of the family {self.family}" if self.widths == "random" else ""
                 raise ValueError(
-                    f"no multiple of width_quantum = {self.width_quantum} lies in the range [low, high) {list(width)}; "
-                    "widen it, or give a smaller width_quantum"
+                    f"no multiple of width_quantum = {self.width_quantum} lies in the range [low, high) {list(width)}"
+                    f"{whose}; give a smaller width_quantum, or wider ranges (widths)"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _as_many_as_hidden_layers(self) -> "Learner":
+        given, layers = len(self.ranges), len(FIXED[self.family])
+        if given != layers:
+            raise ValueError(
+                f"the family {self.family} has {layers} hidden layers, widths has {given}: give {layers} sizes or "
+                "ranges, or fixed or random"
+            )
+        return self
+
+    @property
+    def ranges(self) -> tuple[Width, ...]:
+        """Size or range [low, high) of each hidden layer."""
+        if self.widths == "fixed":
+            return FIXED[self.family]
+        return RANGES[self.family] if self.widths == "random" else self.widths
 
 
 def multiples(low: int, high: int, quantum: int) -> range:

@@ -10,30 +10,11 @@ from torch.nn import functional as F
 
 from gtn_hpc.config.teaching import Learner as LearnerSection
 from gtn_hpc.config.teaching import multiples
-from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.models.layers import Conv2d, LeakyReLU, Linear
 from gtn_hpc.models.norm import BatchNorm
 
 Widths = tuple[int, ...]
-
-FIXED: dict[str, Widths] = {
-    "conv2-fc": (64, 128, 256),
-    "conv2-gap": (64, 128),
-    "linear": (256, 128),
-    "conv5": (64, 128, 128, 256, 256),
-    "conv6": (64, 64, 128, 128, 256, 256),
-}
-"""Widths of the hidden layers of each family, as released."""
-
-RANGES: dict[str, tuple[tuple[int, int], ...]] = {
-    "conv2-fc": ((32, 128), (64, 256), (64, 256)),
-    "conv2-gap": ((32, 128), (64, 256)),
-    "linear": ((64, 512), (64, 256)),
-    "conv5": ((32, 96), (64, 192), (64, 192), (128, 384), (128, 384)),
-    "conv6": ((32, 96), (32, 96), (64, 192), (64, 192), (128, 384), (128, 384)),
-}
-"""Ranges [low, high) from which widths are drawn; the paper's for conv2-fc, in proportion for the others."""
 
 
 @dataclass(frozen=True)
@@ -136,44 +117,13 @@ def build_learner(spec: LearnerSpec, image: ImageShape, classes: int) -> nn.Modu
 
 def draw_learner(mixture: Sequence[LearnerSection], generator: np.random.Generator) -> LearnerSpec:
     """A family by its weight, then each width uniformly from its range, in multiples of the quantum."""
-    weights, widths = np.array([section.weight for section in mixture]), [ranges(section) for section in mixture]
+    weights = np.array([section.weight for section in mixture])
     index = int(generator.choice(len(mixture), p=weights / weights.sum()))
     section = mixture[index]
-    return LearnerSpec(section, tuple(_draw(w, section.width_quantum, generator) for w in widths[index]))
-
-
-def ranges(section: LearnerSection) -> Sequence[int | tuple[int, int]]:
-    """Size or range of each hidden layer of `section`.
-
-    Raises:
-        ConfigError: the number of widths is not that of the family's hidden layers, or the family's own ranges hold no
-            multiple of the quantum.
-    """
-    if section.widths == "fixed":
-        return FIXED[section.family]
-    if section.widths == "random":
-        return _own_ranges(section)
-    expected = len(FIXED[section.family])
-    if len(section.widths) != expected:
-        raise ConfigError(
-            f"learners: the family {section.family} has {expected} hidden layers, widths has {len(section.widths)}.",
-            remedy=f"Give {expected} sizes or ranges, or 'fixed' or 'random'.",
-        )
-    return section.widths
+    return LearnerSpec(section, tuple(_draw(w, section.width_quantum, generator) for w in section.ranges))
 
 
 def _draw(width: int | tuple[int, int], quantum: int, generator: np.random.Generator) -> int:
     if isinstance(width, int):
         return width
     return int(generator.choice(multiples(*width, quantum)))
-
-
-def _own_ranges(section: LearnerSection) -> Sequence[tuple[int, int]]:
-    for width in RANGES[section.family]:
-        if not multiples(*width, section.width_quantum):
-            raise ConfigError(
-                f"learners: no multiple of width_quantum = {section.width_quantum} lies in the range [low, high) "
-                f"{list(width)} of the family {section.family}.",
-                remedy="Give a smaller width_quantum, or ranges of your own (widths).",
-            )
-    return RANGES[section.family]

@@ -39,6 +39,8 @@ def refused(done, code, *words):
         ("search.space={name: nowhere}", ["search.space.name", "nowhere", "conv"]),
         ("inner.optimiser=lbfgs", ["inner.optimiser", "sgd"]),
         ("run.name=../up", ["run.name", "letters, digits, dots"]),
+        ("learners=[{family: conv2-fc, widths: [8, 8]}]", ["learners.0", "3 hidden layers, widths has 2", "3 sizes"]),
+        ("learners=[{width_quantum: 200}]", ["learners.0", "no multiple of width_quantum = 200", "conv2-fc"]),
         ("run.device=gpu", ["run.device", "cuda:N"]),
         ("search.algorithm=evolution", ["search.algorithm", "{name: evolution}", "names: random, evolution"]),
         ("search.space=3", ["search.space", "{name: conv}", "nasbench201"]),

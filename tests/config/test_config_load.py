@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gtn_hpc.config import Config, dump, load, parse
+from gtn_hpc.config.families import FIXED
 from gtn_hpc.core.errors import ConfigError
 
 NAMED = "run: {name: a}\n"
@@ -114,6 +115,7 @@ def test_references_are_resolved():
         (NAMED, ["data.validation=1.0"], r"data\.validation: one image is none .*share is below 1.*given: 1\.0"),
         (NAMED, ["data.test=1"], r"data\.test: one image is none"),
         (NAMED, ["learners=[{widths: [[9, 16]]}]"], r"learners\.0: no multiple of width_quantum = 8 .*\[9, 16\]"),
+        (NAMED, ["learners=[{widths: [8, 8]}]"], r"learners\.0: the family conv2-fc has 3 hidden layers, widths has 2"),
         (NAMED, ["search.algorithm={name: evolution, population: 9}"], r"search\.algorithm: sample is 10, more than"),
         (NAMED, ["search.shard=0/2"], r"search: shard is 0/2, but with pool=auto .*search\.pool=shards, or leave"),
         (NAMED, ["search.shard=0/2", "search.pool=shared"], r"search: .*pool=shared"),
@@ -203,7 +205,14 @@ def test_a_directory_whose_name_no_run_can_have_is_refused(tmp_path):
 
 positive = st.floats(min_value=1e-300, max_value=1e300)
 counts = st.integers(min_value=1, max_value=10**12)
-widths = st.one_of(st.sampled_from(["fixed", "random"]), st.lists(counts, min_size=1, max_size=3))
+
+
+def learners_of(family):
+    own = st.lists(counts, min_size=len(FIXED[family]), max_size=len(FIXED[family]))
+    widths = st.sampled_from(["fixed", "random"]) | own
+    return st.fixed_dictionaries({"family": st.just(family), "widths": widths, "weight": positive})
+
+
 trees = st.fixed_dictionaries(
     {"run": st.fixed_dictionaries({"name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,9}", fullmatch=True)})},
     optional={
@@ -214,7 +223,7 @@ trees = st.fixed_dictionaries(
         "data": st.fixed_dictionaries(
             {}, optional={"name": st.text(max_size=20), "root": st.none() | st.text(max_size=9)}
         ),
-        "learners": st.lists(st.fixed_dictionaries({"widths": widths, "weight": positive}), min_size=1, max_size=3),
+        "learners": st.lists(st.sampled_from(sorted(FIXED)).flatmap(learners_of), min_size=1, max_size=3),
         "search": st.sampled_from([{"space": {"name": "nao_cell", "nodes": 3}}, {"space": {"name": "chain"}}]),
     },
 )
