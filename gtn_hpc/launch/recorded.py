@@ -17,6 +17,7 @@ from gtn_hpc.core.streams import numpy_rng
 from gtn_hpc.scores.replay import read_journals
 
 GIVEN = re.compile(r"(\d+(?:\.\d+)?)(?:~(\d+(?:\.\d+)?))?")
+ONE_A_LINE = "One duration in seconds a line, each above 0."
 DRAWS = 10_000
 """Durations that stand for a distribution."""
 
@@ -79,7 +80,7 @@ def recorded(named: str, root: Path) -> Recorded:
     a log-normal distribution of that mean and relative standard deviation.
 
     Raises:
-        UsageError: there is nothing of that name, or no duration in it.
+        UsageError: there is nothing of that name, no duration in it, or one that is not above 0.
     """
     if match := GIVEN.fullmatch(named):
         return _given(float(match[1]), float(match[2] or 0))
@@ -95,21 +96,30 @@ def recorded(named: str, root: Path) -> Recorded:
 
 
 def _given(mean: float, spread: float) -> Recorded:
+    if not mean:
+        raise UsageError(f"--durations: {mean:g} s is no duration.", remedy="Give seconds above 0: 36, or 36~0.5.")
     sigma = math.sqrt(math.log1p(spread**2))
     drawn = numpy_rng(0, "plan/given").lognormal(math.log(mean) - sigma**2 / 2, sigma, DRAWS if sigma else 1)
     return Recorded(tuple(map(float, drawn)), f"{mean:g} s, relative spread {spread:g}")
 
 
 def _numbers(path: Path) -> Sequence[float]:
-    """A heading, or what is no number, is an error that names its line."""
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            found.append(float(line))
-        except ValueError as error:
-            raise UsageError(
-                f"{path}, line {number}: '{line.strip()}' is no number.", remedy="One duration in seconds a line."
-            ) from error
+    """A heading, or what is no duration, is an error that names its line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Cannot read {path} as text: {error}.", remedy=ONE_A_LINE) from error
+    found = [_seconds(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    if not found:
+        raise UsageError(f"{path} holds no duration.", remedy=ONE_A_LINE)
+    return found
+
+
+def _seconds(line: str, where: str) -> float:
+    try:
+        found = float(line)
+    except ValueError as error:
+        raise UsageError(f"{where}: '{line.strip()}' is no number.", remedy=ONE_A_LINE) from error
+    if not 0 < found < math.inf:
+        raise UsageError(f"{where}: {line.strip()} s is no duration.", remedy=ONE_A_LINE)
     return found

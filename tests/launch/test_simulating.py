@@ -136,6 +136,16 @@ def test_durations_from_everywhere(real, tmp_path):
     (tmp_path / "seconds.txt").write_text("seconds\n4.5\n")
     with pytest.raises(UsageError, match="line 1: 'seconds' is no number"):
         recorded(str(tmp_path / "seconds.txt"), tmp_path)
+    for text, said in {"": "holds no duration", "\n \n": "holds no duration", "3\n-1\n": "line 2: -1 s is no"}.items():
+        (tmp_path / "seconds.txt").write_text(text)
+        with pytest.raises(UsageError, match=said):
+            recorded(str(tmp_path / "seconds.txt"), tmp_path)
+    (tmp_path / "seconds.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match=r"Cannot read .* as text"):
+        recorded(str(tmp_path / "seconds.txt"), tmp_path)
+    for zero in ("0", "0.0~0.5"):
+        with pytest.raises(UsageError, match="0 s is no duration"):
+            recorded(zero, tmp_path)
     with pytest.raises(UsageError, match="neither a run, nor a file, nor seconds"):
         recorded("36-5", tmp_path)
     spread = recorded("36~0.5", tmp_path).durations
