@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict
 
+MOST_AT_ONCE = 1024
+"""Threads or processes that one setting may start on a machine: far more than cores end in a crash without a word."""
+
 
 class Section(BaseModel):
     """Frozen; refuses unknown keys, NaN and infinities. Text for a number is refused where YAML is read, in `load`."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from gtn_hpc.config.base import Section
+from gtn_hpc.config.base import MOST_AT_ONCE, Section
 from gtn_hpc.config.teaching import Augment
 
 Positive = Annotated[int, Field(gt=0)]
@@ -150,7 +150,12 @@ class Search(Section):
         pattern=r"^\d+/[1-9]\d*$",
         description="INDEX/COUNT: this process's part where pool is shards (empty: by its rank)",
     )
-    workers: int = Field(1, ge=1, description="evaluations at the same time in this process (more than 1: isolated)")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=MOST_AT_ONCE,
+        description=f"evaluations at the same time in this process, {MOST_AT_ONCE} at most (more than 1: isolated)",
+    )
     isolate: bool = Field(True, description="evaluate in a child process, whose end is a status and not ours")
     proxies: tuple[Proxy, ...] = Field((), description="zero-cost proxies that are recorded beside each score")
     fast: Literal["auto", "lean", "traced", "compiled", "graphs", "reference"] = Field(

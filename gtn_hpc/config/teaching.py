@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from gtn_hpc.config.base import Section
+from gtn_hpc.config.base import MOST_AT_ONCE, Section
 from gtn_hpc.config.families import FIXED, RANGES, Family
 from gtn_hpc.core.rundir import RunDirectory
 
@@ -31,7 +31,13 @@ class Run(Section):
     precision: Literal["float32", "float64", "tf32", "bf16"] = Field(
         "float32", description="arithmetic; tf32: float32 with products rounded to TF32 on a GPU that has it"
     )
-    threads: int = Field(1, ge=1, description="CPU threads of each process; results depend on it in the last bits")
+    threads: int = Field(
+        1,
+        ge=1,
+        le=MOST_AT_ONCE,
+        description=f"CPU threads of each process, {MOST_AT_ONCE} at most (more than its cores slow it down); results "
+        "depend on it in the last bits",
+    )
     timeout: float = Field(600, gt=0, description="seconds that ranks wait for each other before they give up")
     deadline: float | None = Field(
         None, gt=0, description="seconds after its start when a stage saves and asks for a requeue (empty: never)"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from gtn_hpc.config import Config, dump, load
+from gtn_hpc.config.base import MOST_AT_ONCE
 from gtn_hpc.config.searching import NonAdaptive
 from gtn_hpc.config.site import Resources, Site, load_site
 from gtn_hpc.core import atomic
@@ -113,6 +114,11 @@ def plans(
         raise UsageError(f"'{stage}' cannot be submitted.", remedy=nearest(stage, get_args(Stage)))
     if cluster not in get_args(Cluster):
         raise UsageError(f"There is no cluster '{cluster}'.", remedy=nearest(cluster, get_args(Cluster)))
+    if cluster != "slurm" and array > MOST_AT_ONCE:
+        raise UsageError(
+            f"An array of {array} on '{cluster}' is as many processes of this machine at once.",
+            remedy=f"Give --array {MOST_AT_ONCE} or less; as many as there are cores are enough.",
+        )
     run = settings.run.directory.path.absolute()
     task = StageTask(file.absolute(), run, (stage,), (), profile.restarts)
     stages = PIPELINE if stage == "pipeline" else (stage,)

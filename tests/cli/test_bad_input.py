@@ -41,6 +41,8 @@ def refused(done, code, *words):
         ("run.name=../up", ["run.name", "letters, digits, dots"]),
         ("learners=[{family: conv2-fc, widths: [8, 8]}]", ["learners.0", "3 hidden layers, widths has 2", "3 sizes"]),
         ("learners=[{width_quantum: 200}]", ["learners.0", "no multiple of width_quantum = 200", "conv2-fc"]),
+        ("run.threads=100000", ["run.threads", "less than or equal to 1024", "100000"]),
+        ("search.workers=100000", ["search.workers", "less than or equal to 1024", "100000"]),
         ("run.device=gpu", ["run.device", "cuda:N"]),
         ("search.algorithm=evolution", ["search.algorithm", "{name: evolution}", "names: random, evolution"]),
         ("search.space=3", ["search.space", "{name: conv}", "nasbench201"]),

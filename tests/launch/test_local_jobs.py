@@ -108,6 +108,8 @@ def test_what_cannot_be_submitted_is_refused(root):
         submit(TINY, root, cluster="slrum")
     with pytest.raises(UsageError, match="stage pipeline cannot be split into an array of 3 on 'local'"):
         submit(TINY, root, stage="pipeline", cluster="local", array=3)
+    with pytest.raises(UsageError, match="array of 100000 on 'local' is as many processes of this machine"):
+        submit(TINY, root, stage="search", cluster="local", array=100_000)
     with pytest.raises(UsageError, match="learns from scores"):
         submit(TINY, [*root, "search.algorithm={name: evolution}"], stage="search", cluster="slurm", array=3)
 
