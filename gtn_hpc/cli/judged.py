@@ -77,7 +77,8 @@ def _accuracies(evaluation: "Evaluation") -> dict[str, Any]:
     """Accuracies as fractions, of each side after the last step and in the mean after each step."""
     from gtn_hpc.stats import paired_difference
 
-    found = {"split": evaluation.split, "learners": len(evaluation.teacher), "teacher": _side(evaluation.teacher)}
+    teacher = _side(evaluation.teacher, evaluation.diverged)
+    found = {"split": evaluation.split, "learners": len(evaluation.teacher), "teacher": teacher}
     if control := evaluation.control:
         found["real_data"] = _tuned(control)
         found["difference"] = asdict(paired_difference(evaluation.teacher[:, -1], control.accuracy[:, -1]))
@@ -98,15 +99,16 @@ def _longer(evaluation: "Evaluation") -> dict[str, Any]:
 
 def _tuned(control: "Control") -> dict[str, Any]:
     chosen = {"lr": control.lr, "momentum": control.momentum, "statistics": control.statistics}
-    return _side(control.accuracy) | chosen
+    return _side(control.accuracy, control.diverged) | chosen
 
 
-def _side(accuracies: Any) -> dict[str, Any]:
+def _side(accuracies: Any, diverged: int | None) -> dict[str, Any]:
     """Of accuracies [learners, T]; the interval of a mean of few goes no further than accuracies do."""
     from gtn_hpc.stats import mean, sd
 
     last = accuracies[:, -1]
-    return asdict(mean(last, within=(0, 1))) | {"sd": sd(last), "after_step": accuracies.mean(axis=0).tolist()}
+    further = {"sd": sd(last), "diverged": diverged, "after_step": accuracies.mean(axis=0).tolist()}
+    return asdict(mean(last, within=(0, 1))) | further
 
 
 def _show_accuracies(found: dict[str, Any], of_family: str) -> None:
@@ -118,6 +120,7 @@ def _show_accuracies(found: dict[str, Any], of_family: str) -> None:
         rows += [("real data", *_numbers(real)), ("difference, paired by learner", *_numbers(found["difference"]))]
     console.table(title, ("taught by", "mean", "sd", "95 % interval"), rows)
     steps = len(found["teacher"]["after_step"])
+    _show_diverged(found, steps)
     shown = sorted({round(step) for step in np.linspace(1, steps, min(steps, 10))})
     sides = [("the teacher", found["teacher"]), *([("real data", real)] if real else [])]
     console.table(
@@ -132,6 +135,17 @@ def _show_accuracies(found: dict[str, Any], of_family: str) -> None:
             f"Real data at its best of the grid on validation: rate {real['lr']:g}, momentum {real['momentum']:g}, "
             f"batch norm by the {real['statistics']} statistics."
         )
+
+
+def _show_diverged(found: dict[str, Any], steps: int) -> None:
+    """Where there are such learners: a mean that counts them as guessing does not tell."""
+    further = {int(n): side for n, side in found.get("real_data_for", {}).items() if int(n) != steps}
+    sides = {"the teacher": found["teacher"], "real data": found.get("real_data")}
+    sides |= {f"real data in {n} steps": side for n, side in further.items()}
+    counts = {name: side["diverged"] for name, side in sides.items() if side and side["diverged"] is not None}
+    if any(counts.values()):
+        told = ", ".join(f"{name} {count} of {found['learners']}" for name, count in counts.items())
+        console.say(f"Learners that diverged, and count as guessing: {told}.")
 
 
 def _show_longer(found: dict[str, Any], steps: int) -> None:

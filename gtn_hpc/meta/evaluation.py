@@ -12,7 +12,7 @@ from gtn_hpc.core.allocator import keep_freed_memory
 from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import ImageSet, Splits
-from gtn_hpc.meta.pupil import Accuracies, Tally, Tell, accuracies, nobody, pupil, work
+from gtn_hpc.meta.pupil import Accuracies, Learned, Tally, Tell, accuracies, nobody, pupil, work
 from gtn_hpc.meta.real_data import Control, RealData
 from gtn_hpc.meta.replica import drawn
 
@@ -21,13 +21,14 @@ from gtn_hpc.meta.replica import drawn
 class Evaluation:
     """Accuracies of fresh learners on `split`, taught by the curriculum and, if asked for, on real data: for as many
     steps, and for each number of steps in `longer` (there after the last step alone). `families` names the network
-    family of each learner, where it is known."""
+    family of each learner, and `diverged` says how many that the curriculum taught did, where it is known."""
 
     split: str
     teacher: Accuracies
     control: Control | None
     families: tuple[str, ...] = ()
     longer: Mapping[int, Control] = field(default_factory=dict)
+    diverged: int | None = None
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -57,22 +58,23 @@ def evaluate_teacher(
     beside = {n: RealData(config, splits, frozen, n, tally) for n in sorted({*([whole] if whole else []), *longer})}
     tally.total = learners * work(frozen.steps, frozen.batch, len(images), whole=True)
     tally.total += sum(control.work(images, learners, whole=n == whole) for n, control in beside.items())
-    taught = np.array([_taught(config, frozen, splits, images, index, tally=tally) for index in range(learners)])
+    taught = [_taught(config, frozen, splits, images, index, tally=tally) for index in range(learners)]
     controls = {n: control.tuned(images, learners, whole=n == whole) for n, control in beside.items()}
     families = tuple(drawn(config, "evaluate", index).section.family for index in range(learners))
     control = controls[frozen.steps] if real_data else None
-    return Evaluation(split, taught, control, families, {n: controls[n] for n in longer})
+    curves, diverged = np.array([one.accuracy for one in taught]), sum(one.diverged for one in taught)
+    return Evaluation(split, curves, control, families, {n: controls[n] for n in longer}, diverged)
 
 
 def final_accuracies(config: Config, frozen: Frozen, splits: Splits, *, learners: int) -> NDArray[np.float64]:
     """Validation accuracy [learners] after the whole curriculum; the quick check during meta-training."""
     images = splits.validation
-    return np.array([_taught(config, frozen, splits, images, n)[-1] for n in range(learners)])
+    return np.array([_taught(config, frozen, splits, images, n).accuracy[-1] for n in range(learners)])
 
 
 def _taught(
     config: Config, frozen: Frozen, splits: Splits, images: ImageSet, index: int, *, tally: Tally | None = None
-) -> list[float]:
+) -> Learned:
     """The whole curve where there is a `tally`, else its end."""
     episode = frozen.episode(torch_generator(config.run.seed, "evaluate/order", index))
     found = accuracies(pupil(config, splits, "evaluate", index), episode, images, whole=tally is not None)

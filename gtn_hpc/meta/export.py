@@ -44,9 +44,16 @@ def read_evaluation(path: Path, schema: Schema = SCHEMA) -> Evaluation | None:
             momentum=float(attributes["control_momentum"]),
             statistics=str(attributes["control_statistics"]),
             accuracy=columns["real_data"],
+            diverged=_count(attributes.get("control_diverged")),
         )
     families = tuple(columns.get("family", ()))
-    return Evaluation(str(attributes["evaluation_split"]), columns["teacher"], control, families, _longer(columns))
+    split, diverged = str(attributes["evaluation_split"]), _count(attributes.get("accuracy_diverged"))
+    return Evaluation(split, columns["teacher"], control, families, _longer(columns), diverged)
+
+
+def _count(stored: Any) -> int | None:
+    """None where the file is of before it was counted."""
+    return None if stored is None else int(stored)
 
 
 def record(run: RunDirectory, config: Config, digest: str, evaluation: Evaluation) -> Path:
@@ -74,6 +81,8 @@ def _told(evaluation: Evaluation) -> tuple[dict[str, Column], dict[str, str | fl
         "accuracy_mean": float(evaluation.teacher[:, -1].mean()),
         "accuracy_learners": len(evaluation.teacher),
     }
+    if evaluation.diverged is not None:
+        attributes["accuracy_diverged"] = evaluation.diverged
     if evaluation.control is not None:
         control = evaluation.control
         columns["real_data"] = Column(control.accuracy, "1", f"{told}, the same learners on real data", dims)
@@ -83,6 +92,7 @@ def _told(evaluation: Evaluation) -> tuple[dict[str, Column], dict[str, str | fl
             "control_momentum": control.momentum,
             "control_statistics": control.statistics,
         }
+        attributes |= {} if control.diverged is None else {"control_diverged": control.diverged}
     return columns | _told_longer(evaluation), attributes
 
 
@@ -92,7 +102,9 @@ def _told_longer(evaluation: Evaluation) -> dict[str, Column]:
         return {}
     controls, told, dims = evaluation.longer.values(), "of the same learners on real data for longer", ("length",)
     last = np.array([control.accuracy[:, -1] for control in controls])
-    return {
+    counts = [control.diverged for control in controls]
+    counted = {"longer_diverged": Column(np.array(counts), "1", f"learners that diverged {told}", dims)}
+    return (counted if None not in counts else {}) | {
         "longer_steps": Column(np.array(list(evaluation.longer)), "1", f"inner steps {told}", dims),
         "longer_real_data": Column(last, "1", f"accuracy on the {evaluation.split} split {told}", (*dims, "learner")),
         "longer_lr": Column(np.array([c.lr for c in controls]), "1", f"learning rate {told}", dims),
@@ -103,5 +115,9 @@ def _told_longer(evaluation: Evaluation) -> dict[str, Column]:
 
 def _longer(columns: Mapping[str, Any]) -> dict[int, Control]:
     parts = ("longer_steps", "longer_lr", "longer_momentum", "longer_statistics", "longer_real_data")
-    rows = zip(*(columns.get(part, ()) for part in parts), strict=True)
-    return {int(n): Control(float(lr), float(m), str(kind), last[:, None]) for n, lr, m, kind, last in rows}
+    counts = columns.get("longer_diverged", [None] * len(columns.get("longer_steps", ())))
+    rows = zip(*(columns.get(part, ()) for part in parts), counts, strict=True)
+    return {
+        int(n): Control(float(lr), float(m), str(kind), last[:, None], _count(count))
+        for n, lr, m, kind, last, count in rows
+    }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,13 @@ def nobody(done: int, total: int) -> None:
     """Does not listen."""
 
 
+class Learned(NamedTuple):
+    """Accuracies of one learner on its way and in the end; one that `diverged` counts as one that knows nothing."""
+
+    accuracy: list[float]
+    diverged: bool = False
+
+
 @dataclass
 class Tally:
     """What is `done` of `total`, in steps (`work`) or in episodes; `tell` hears of it whenever something is added."""
@@ -51,11 +59,8 @@ def pupil(config: Config, splits: Splits, stream: str, index: int) -> Learner:
     return fresh_learner(config, splits.shape, splits.classes, stream, index, device=device)
 
 
-def accuracies(learner: Learner, episode: Episode, images: ImageSet, *, whole: bool) -> list[float]:
-    """Accuracy after the last step, and before it after each if it is to be the `whole` curve.
-
-    A learner that diverges counts as one that knows nothing.
-    """
+def accuracies(learner: Learner, episode: Episode, images: ImageSet, *, whole: bool) -> Learned:
+    """Accuracy after the last step, and before it after each if it is to be the `whole` curve."""
     last, progress = episode.steps, Progress(0, learner.initial_state())
     before = range(1, last) if whole else ()
     try:
@@ -64,8 +69,8 @@ def accuracies(learner: Learner, episode: Episode, images: ImageSet, *, whole: b
             progress = train(learner, progress, episode, few, until=last - 1, at=before)
         progress = train(learner, progress, episode, images, until=last, at=[last])
     except NonFiniteError:
-        return [1.0 / images.classes] * (len(before) + 1)
-    return [progress.curve[t].accuracy for t in (*before, last)]
+        return Learned([1.0 / images.classes] * (len(before) + 1), diverged=True)
+    return Learned([progress.curve[t].accuracy for t in (*before, last)])
 
 
 def work(steps: int, batch: int, images: int, *, whole: bool) -> int:

@@ -11,7 +11,7 @@ from gtn_hpc.config import Config
 from gtn_hpc.core.streams import derive
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import ImageSet, Splits
-from gtn_hpc.meta.pupil import Accuracies, Tally, accuracies, pupil, work
+from gtn_hpc.meta.pupil import Accuracies, Learned, Tally, accuracies, pupil, work
 from gtn_hpc.models.norm import RUNNING, use_running_statistics
 from gtn_hpc.training.streams import RealBatches, constant
 
@@ -28,12 +28,14 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Control:
-    """The real-data control: rate, momentum and batch-norm statistics chosen on validation, and its accuracies."""
+    """The real-data control: rate, momentum and batch-norm statistics chosen on validation, its accuracies, and how
+    many of its learners `diverged`, where that is known."""
 
     lr: float
     momentum: float
     statistics: str
     accuracy: Accuracies
+    diverged: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,16 +55,16 @@ class RealData:
         """
         best = max(self._trials(), key=lambda trial: trial[0])[1]
         rows = [self._learn(images, "evaluate", n, best, whole=whole) for n in range(learners)]
-        return Control(*best, np.array(rows))
+        return Control(*best, np.array([row.accuracy for row in rows]), sum(row.diverged for row in rows))
 
     def _trials(self) -> Iterator[tuple[float, Point]]:
         """Mean final validation accuracy of each point of the grid."""
         section, images = self.config.evaluate.real_data, self.splits.validation
         for point in itertools.starmap(Point, itertools.product(section.lr, section.momentum, STATISTICS)):
-            finals = [self._learn(images, "tune", n, point, whole=False)[-1] for n in range(section.tune_learners)]
-            yield float(np.mean(finals)), point
+            found = [self._learn(images, "tune", n, point, whole=False) for n in range(section.tune_learners)]
+            yield float(np.mean([one.accuracy[-1] for one in found])), point
 
-    def _learn(self, images: ImageSet, stream: str, index: int, point: Point, *, whole: bool) -> list[float]:
+    def _learn(self, images: ImageSet, stream: str, index: int, point: Point, *, whole: bool) -> Learned:
         learner = pupil(self.config, self.splits, stream, index)
         use_running_statistics(learner.module, None if point.statistics == "last" else RUNNING)
         seed, like = derive(self.config.run.seed, f"{stream}/real", index), self.taught.x

@@ -9,7 +9,8 @@ import torch
 from gtn_process import gtn
 
 from gtn_hpc.cli.judged import _steps
-from gtn_hpc.curriculum.file import read
+from gtn_hpc.curriculum.file import read, write
+from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.meta.judge import config_of, reencode
 
 JUDGES = """
@@ -57,6 +58,19 @@ def test_what_is_written_anew_is_judged_with_the_threads_of_its_configuration(wo
         assert torch.get_num_threads() == config_of(taught).run.threads == 1
     finally:
         torch.set_num_threads(given)
+
+
+def test_learners_that_diverge_are_counted(workplace, tmp_path):
+    taught = read(workplace / "runs" / "small" / "curriculum.h5")
+    x, y, lr = taught.frozen.x, taught.frozen.y, torch.full((taught.frozen.steps,), 1e30)
+    wild = Frozen(x, y, lr, torch.zeros_like(lr), "fixed")
+    write(tmp_path / "wild.h5", wild, taught.description, config=taught.config)
+    told = gtn("evaluate", tmp_path / "wild.h5", "--learners", "2", "--json", cwd=workplace).json["evaluation"]
+    assert (told["teacher"]["diverged"], told["real_data"]["diverged"]) == (2, 0)
+    people = gtn("evaluate", tmp_path / "wild.h5", "--learners", "2", "--real-steps", "5", cwd=workplace)
+    assert people.code == 0, people.err
+    assert "diverged, and count as guessing: the teacher 2 of 2, real data 0 of 2, real data in 5" in people.out
+    assert "diverged" not in gtn("evaluate", "small", "--learners", "2", "--no-real-data", cwd=workplace).out
 
 
 def test_evaluate_by_other_families(workplace, tmp_path):

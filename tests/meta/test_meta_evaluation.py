@@ -11,6 +11,7 @@ from gtn_hpc import storage
 from gtn_hpc.config import parse
 from gtn_hpc.core.errors import DataError, UsageError
 from gtn_hpc.curriculum import file
+from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.curriculum.parts import JUDGEMENT, SCHEMA
 from gtn_hpc.meta import pupil
 from gtn_hpc.meta.evaluation import evaluate_teacher, final_accuracies
@@ -95,6 +96,22 @@ def test_a_judgement_is_kept_once_for_a_split_and_its_judges(taught, found):
     with storage.open_file(path, JUDGEMENT) as opened:
         assert opened.attributes["curriculum"] == found.digest
         assert parse(opened.config).learners == linear.learners
+
+
+def test_who_diverged_is_counted_and_kept(taught, found, tmp_path):
+    """At a rate of 1e30 all that are taught diverge; files of before do not say."""
+    wild = replace(
+        found, frozen=Frozen(found.frozen.x, found.frozen.y, torch.full((6,), 1e30), torch.zeros(6), "fixed")
+    )
+    config = tiny(tmp_path, "evaluate.real_data={lr: [0.1], momentum: [0.5], tune_learners: 1}", "meta.iterations=1")
+    judged = judge(wild, config, CPU, learners=2, split="validation", real_data=True, longer=[3])
+    assert (judged.diverged, judged.control.diverged, judged.longer[3].diverged) == (2, 0, 0)
+    assert np.unique(judged.teacher).tolist() == [0.1]
+    kept = read_evaluation(record(taught.run, config, found.digest, judged), JUDGEMENT)
+    assert (kept.diverged, kept.control.diverged, kept.longer[3].diverged) == (2, 0, 0)
+    before = replace(judged, diverged=None, longer={3: replace(judged.longer[3], diverged=None)}, control=None)
+    kept = read_evaluation(record(taught.run, config, found.digest, before), JUDGEMENT)
+    assert (kept.diverged, kept.longer[3].diverged) == (None, None)
 
 
 def test_judging_the_file_gives_the_same_accuracies(taught, found):
