@@ -1,5 +1,6 @@
 """What a reader of files hands on: checked images and labels on the host, before they are split."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,7 +59,11 @@ def labelled(images: NDArray[np.generic], labels: NDArray[np.generic], where: st
 
 
 def source(name: str, train: Labelled, test: Labelled | None, classes: Sequence[str] | None, found: str) -> Source:
-    """Joins the splits; without names of the `classes` the labels must be 0..K-1, each with at least one image."""
+    """Joins the splits; without names of the `classes` the labels must be 0..K-1, each with at least one image.
+
+    Raises:
+        DataError: sizes or labels do not fit, there are fewer than two classes, or two of one name.
+    """
     if test is not None and test.shape != train.shape:
         raise DataError(
             f"{found}: training images are {train.shape} and test images {test.shape} (channels x height x width)",
@@ -69,6 +74,11 @@ def source(name: str, train: Labelled, test: Labelled | None, classes: Sequence[
     _check_range(labels, len(names), found)
     if len(names) < 2:
         raise DataError(f"{found}: only {len(names)} class", remedy="Classification needs two classes or more.")
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(
+            f"{found}: {names.count(twice[0])} classes are named '{twice[0]}'",
+            remedy="Give each class a name of its own in `classes`.",
+        )
     return Source(name, train, test, names, found)
 
 
@@ -121,7 +131,12 @@ def _non_finite(values: NDArray[np.generic]) -> str:
 
 def _numbered(labels: NDArray[np.int64], where: str) -> tuple[str, ...]:
     present = np.unique(labels)
-    if present[0] < 0 or present[-1] != len(present) - 1:
+    if present[0] < 0:
+        raise DataError(
+            f"{where}: label {present[0]} is below 0 (image {np.argmin(labels)}, {(labels < 0).sum()} labels below 0)",
+            remedy="Number the classes 0..K-1 without gaps; an image without a class has no place in the set.",
+        )
+    if present[-1] != len(present) - 1:
         missing = next((k for k in range(len(present)) if k not in present), len(present))
         raise DataError(
             f"{where}: labels run from {present[0]} to {present[-1]}, but class {missing} has no image",

@@ -99,11 +99,16 @@ def split(found: Source, section: Data, seed: int) -> tuple[Labelled, Labelled, 
 
 
 def _count(share: float, total: int, key: str) -> int:
-    count = int(share) if share >= 1 else max(1, round(share * total))
+    count = int(share) if share >= 1 else round(share * total)
     if count >= total:
         raise DataError(
             f"data.{key} = {share:g} takes {count} of {total} images and leaves none to train on",
             remedy=f"Give data.{key} as a share below 1, or a number below {total}.",
+        )
+    if count < 2:
+        raise DataError(
+            f"data.{key} = {share:g} takes {count} of {total} images: one is none to judge by",
+            remedy=f"Give data.{key} as a larger share, or as a number of images from 2 on.",
         )
     return count
 

@@ -32,7 +32,7 @@ def identities(part):
     return (pixels[:, 0, 0, 0] * 256 + pixels[:, 0, 0, 1]).tolist()
 
 
-SHARE = st.floats(0.01, 0.4) | st.integers(2, 20).map(float)
+SHARE = st.floats(0.05, 0.4) | st.integers(2, 20).map(float)
 
 
 @settings(max_examples=60, deadline=None)
@@ -80,6 +80,8 @@ def test_the_split_of_a_seed_is_fixed_for_ever():
     [
         ({"validation": 100}, "data.validation = 100 takes 100 of 80 images"),
         ({"test": 100}, "data.test = 100 takes 100 of 100 images"),
+        ({"validation": 0.01}, "data.validation = 0.01 takes 1 of 80 images: one is none to judge by"),
+        ({"test": 0.001}, "data.test = 0.001 takes 0 of 100 images: one is none to judge by"),
         ({"train": 73}, "data.train asks for 73 images, but 72 are left"),
     ],
 )
