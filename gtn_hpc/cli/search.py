@@ -10,7 +10,7 @@ from gtn_hpc.cli.failing import crashes_go_to
 from gtn_hpc.cli.meter import Meter
 from gtn_hpc.cli.options import ConfigFile, Json, Overrides, require_images
 from gtn_hpc.cli.stopping import stoppable
-from gtn_hpc.core.errors import RunError
+from gtn_hpc.core.errors import ConfigError, RunError, StorageError
 from gtn_hpc.core.rundir import RunDirectory
 
 if TYPE_CHECKING:
@@ -95,16 +95,23 @@ def curriculum_for(settings: "Config", run: RunDirectory) -> Path:
     """The file that architectures are taught with.
 
     Raises:
+        ConfigError: search.curriculum names a file that is not there.
         RunError: the run has none, and search.curriculum names none.
     """
-    from gtn_hpc.config.curriculum import curriculum_path
+    from gtn_hpc.config.curriculum import curriculum_path, require_file
 
-    if settings.search.curriculum is None and not run.curriculum.is_file():
+    path = curriculum_path(settings, run)
+    if settings.search.curriculum is not None:
+        try:
+            require_file(path)
+        except StorageError as error:
+            raise ConfigError(f"search.curriculum: {error.what}", remedy=error.remedy) from error
+    elif not path.is_file():
         raise RunError(
             f"The run '{run.name}' in {run.path} has no curriculum.h5 to teach architectures with.",
             remedy="Teach a teacher first (gtn train CONFIG), or name a file: search.curriculum=FILE.h5.",
         )
-    return curriculum_path(settings, run)
+    return path
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 GtnError                 exit 1   a message that says what, where, the valid values and the remedy
 ├── UsageError           exit 2   the command line is wrong
-│   └── ConfigError      exit 2   the configuration is wrong
+│   └── ConfigError      exit 2   the configuration is wrong, or asks for what its files do not have
 ├── DataError            exit 1   an image set is missing, damaged or does not fit
 ├── ArchitectureError    exit 1   an architecture specification is not valid in its space
 ├── StorageError         exit 1   a file of ours is missing, damaged or of another schema

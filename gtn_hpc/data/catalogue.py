@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gtn_hpc.config.teaching import Data
-from gtn_hpc.core.errors import DataError, nearest
+from gtn_hpc.core.errors import ConfigError, DataError, nearest
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.data import cifar, idx
 from gtn_hpc.data.digits import digits
@@ -50,7 +50,12 @@ class Known:
 
 
 def find(section: Data) -> Source:
-    """Reads the set that `section.name` names; raises DataError where it is missing, damaged or unknown."""
+    """Reads the set that `section.name` names.
+
+    Raises:
+        ConfigError: no set has that name.
+        DataError: it is missing or damaged.
+    """
     if section.name == "digits":
         return digits()
     if section.name in KNOWN:
@@ -58,7 +63,7 @@ def find(section: Data) -> Source:
     path = Path(section.root or "").expanduser() / Path(section.name).expanduser()
     if path.exists() or "/" in section.name or path.suffix:
         return read_own(path)
-    raise DataError(
+    raise ConfigError(
         f"there is no image set named '{section.name}'",
         remedy=nearest(section.name, NAMES) + " An own set is named by its path.",
     )

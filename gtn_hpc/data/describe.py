@@ -12,7 +12,7 @@ from gtn_hpc.data.splits import load
 def describe(section: Data, *, seed: int = 0) -> dict[str, Any]:
     """Name, place, image shape, classes, normalisation (fractions of full white) and images a class of each split.
 
-    JSON-able. Reads the whole set. Raises DataError.
+    JSON-able. Reads the whole set. Raises ConfigError and DataError, as `load`.
     """
     splits = load(section, seed=seed, hold_bytes=0)
     shape = splits.shape

@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.error import URLError
 
 from gtn_hpc.config.teaching import Data
-from gtn_hpc.core.errors import DataError, nearest
+from gtn_hpc.core.errors import DataError, UsageError, nearest
 from gtn_hpc.data import vision
 from gtn_hpc.data.catalogue import KNOWN, NAMES, find
 from gtn_hpc.data.places import Missing, cache
@@ -16,10 +16,14 @@ def fetch(name: str, root: str | None = None) -> str:
     """Makes sure that the named set is there and whole, and returns where it lies.
 
     A set that is found (below `root`, or at the usual places) is kept; else torchvision downloads it to `root`, or to
-    the first place of GTN_DATA, or to the user's cache, and checks its sums. Raises DataError, also for a damaged set.
+    the first place of GTN_DATA, or to the user's cache, and checks its sums.
+
+    Raises:
+        UsageError: no set of that name can be fetched.
+        DataError: the set is damaged, or could not be downloaded.
     """
     if name not in NAMES:
-        raise DataError(f"'{name}' is not a set that can be fetched", remedy=nearest(name, NAMES))
+        raise UsageError(f"'{name}' is not a set that can be fetched", remedy=nearest(name, NAMES))
     try:
         return find(Data(name=name, root=root)).found
     except Missing:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from gtn_hpc.config.teaching import Augment, Data
-from gtn_hpc.core.errors import DataError
+from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.core.streams import numpy_rng
 from gtn_hpc.data.catalogue import find
@@ -48,12 +48,16 @@ def load(
     """Reads the set that `section` names and splits it by `seed`; a set's own test split is kept as it is.
 
     All splits are normalised with the statistics of the training split. Sets whose normalised images take at most
-    `hold_bytes` keep them on the device, which makes drawing a batch quicker. Raises DataError.
+    `hold_bytes` keep them on the device, which makes drawing a batch quicker.
+
+    Raises:
+        ConfigError: no set has that name, or `section` asks for what the set does not have.
+        DataError: the set is missing or damaged.
     """
     found = find(section)
     require_augment(section.augment, found.train.shape, "data.augment")
     if section.train is not None and section.train < len(found.classes):
-        raise DataError(
+        raise ConfigError(
             f"data.train is {section.train}, but {found.name} has {len(found.classes)} classes",
             remedy="Train on more images, several of each class, or leave data.train empty for all.",
         )
@@ -70,19 +74,23 @@ def require_augment(settings: Augment, image: ImageShape, key: str) -> None:
     """Passes where something of an `image` is left by the crop and cutout of the section `key`.
 
     Raises:
-        DataError: one of them is as large as the image.
+        ConfigError: one of them is as large as the image.
     """
     side = min(image.height, image.width)
     for name, pixels in (("crop", settings.crop), ("cutout", settings.cutout)):
         if pixels >= side:
-            raise DataError(
+            raise ConfigError(
                 f"{key}.{name} is {pixels} pixels, but the images are {image.height}x{image.width}: none may be left",
                 remedy=f"Give {key}.{name} below {side}; an eighth of the side (crop) or half of it (cutout) is usual.",
             )
 
 
 def split(found: Source, section: Data, seed: int) -> tuple[Labelled, Labelled, Labelled]:
-    """Train, validation, test: a permutation by `seed` cut in pieces, so `section.train` changes only the first."""
+    """Train, validation, test: a permutation by `seed` cut in pieces, so `section.train` changes only the first.
+
+    Raises:
+        ConfigError: there are not so many images, or a hold-out has fewer than two.
+    """
     order = numpy_rng(seed, "data.splits").permutation(len(found.train))
     test, rest = found.test, order
     if test is None:
@@ -91,7 +99,7 @@ def split(found: Source, section: Data, seed: int) -> tuple[Labelled, Labelled, 
     cut = _count(section.validation, len(rest), "validation")
     validation, rest = rest[:cut], rest[cut:]
     if section.train is not None and section.train > len(rest):
-        raise DataError(
+        raise ConfigError(
             f"{found.name}: data.train asks for {section.train} images, but {len(rest)} are left beside the held-out",
             remedy=f"Lower data.train to {len(rest)} or less, or leave it empty for all.",
         )
@@ -101,12 +109,12 @@ def split(found: Source, section: Data, seed: int) -> tuple[Labelled, Labelled, 
 def _count(share: float, total: int, key: str) -> int:
     count = int(share) if share >= 1 else round(share * total)
     if count >= total:
-        raise DataError(
+        raise ConfigError(
             f"data.{key} = {share:g} takes {count} of {total} images and leaves none to train on",
             remedy=f"Give data.{key} as a share below 1, or a number below {total}.",
         )
     if count < 2:
-        raise DataError(
+        raise ConfigError(
             f"data.{key} = {share:g} takes {count} of {total} images: one is none to judge by",
             remedy=f"Give data.{key} as a larger share, or as a number of images from 2 on.",
         )

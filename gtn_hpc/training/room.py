@@ -41,7 +41,7 @@ def furnish(setting: Setting, device: torch.device) -> Room:
     Raises:
         DataError: the image set is missing, or the curriculum does not fit it.
         StorageError: the curriculum file cannot be read.
-        ConfigError: steps are asked for that no training comes to.
+        ConfigError: steps are asked for that no training comes to, or of the images what they do not have.
     """
     setting.require_steps()
     config, curriculum = setting.config, setting.curriculum

@@ -125,6 +125,35 @@ def test_a_wrong_command_line(workplace, arguments, words):
     refused(gtn(*arguments, cwd=workplace), 2, *words)
 
 
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("data.name=nosuchset", ["no image set named 'nosuchset'", "fashion_mnist"]),
+        ("data.validation=100000", ["data.validation = 100000", "a share below 1"]),
+        ("data.validation=0.0001", ["data.validation = 0.0001", "one is none to judge by"]),
+        ("data.train=5", ["data.train is 5", "10 classes"]),
+        ("data.augment.crop=9", ["data.augment.crop is 9", "below 8"]),
+    ],
+)
+def test_a_setting_that_does_not_fit_the_images(empty, override, words):
+    refused(gtn("train", "small.yaml", override, cwd=empty), 2, *words)
+
+
+def test_a_set_that_nobody_knows(empty):
+    refused(gtn("data", "info", "nosuch", cwd=empty), 2, "no image set named 'nosuch'")
+    refused(gtn("data", "fetch", "foo", cwd=empty), 2, "'foo' is not a set that can be fetched")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"), [("{", ["line 1: not JSON"]), ('{"widths": [8, 8, 99]}', ["line 1", "conv: widths[2]"])]
+)
+def test_a_list_with_a_bad_line(workplace, empty, line, words):
+    (empty / "list.jsonl").write_text(line)
+    taught = f"search.curriculum={workplace / 'runs' / 'small' / 'curriculum.h5'}"
+    done = gtn("search", "small.yaml", "search.algorithm={name: list, path: list.jsonl}", taught, cwd=empty)
+    refused(done, 2, "list.jsonl", *words)
+
+
 @pytest.mark.parametrize("name", ["mnist", "cifar10", "no/such/place"])
 def test_missing_data(empty, name):
     nowhere = empty / "nowhere"
@@ -267,7 +296,7 @@ def test_scores_and_curricula_that_are_not_there(empty):
     refused(gtn("scores", "show", "no.h5", cwd=empty), 1, "no file no.h5", "Look at the path")
     refused(gtn("export", "no.h5", "--digest", cwd=empty), 1, "no file no.h5", "gtn train or gtn export")
     missing = gtn("search", "small.yaml", "search.curriculum=no.h5", cwd=empty)
-    refused(missing, 1, "no file no.h5", "gtn train or gtn export")
+    refused(missing, 2, "search.curriculum: There is no file no.h5", "gtn train or gtn export")
     for name in ("fresh", "frsh"):
         refused(
             gtn("reproduce", name, "--arch", "87", cwd=empty), 1, "gtn search CONFIG" if name == "fresh" else "no run"
@@ -277,8 +306,8 @@ def test_scores_and_curricula_that_are_not_there(empty):
 def test_a_curriculum_that_is_a_directory(workplace, empty):
     run = workplace / "runs" / "small"
     done = gtn("search", "small.yaml", f"search.curriculum={run}", cwd=empty)
-    refused(done, 1, f"{run} is a directory", f"Name the file in it: {run}/curriculum.h5")
-    refused(gtn("search", "small.yaml", "search.curriculum=.", cwd=empty), 1, "It has no curriculum.h5")
+    refused(done, 2, f"{run} is a directory", f"Name the file in it: {run}/curriculum.h5")
+    refused(gtn("search", "small.yaml", "search.curriculum=.", cwd=empty), 2, "It has no curriculum.h5")
 
 
 @pytest.mark.parametrize(

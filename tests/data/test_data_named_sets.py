@@ -12,7 +12,7 @@ from image_files import CHANCE, jpeg_arrays, write_idx, write_jpeg_packed
 from sklearn.datasets import load_digits
 
 from gtn_hpc.config.teaching import Data
-from gtn_hpc.core.errors import DataError
+from gtn_hpc.core.errors import DataError, UsageError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.data import describe, fetch, load
 from gtn_hpc.data.catalogue import find
@@ -161,7 +161,7 @@ def test_fetch_returns_what_is_there_and_suggests(tmp_path):
     write_idx(tmp_path / "MNIST" / "raw", "train", LETTERS, TEN)
     assert fetch("mnist", str(tmp_path)) == str(tmp_path / "MNIST" / "raw")
     assert fetch("digits").endswith("digits.csv.gz")
-    with pytest.raises(DataError, match="Did you mean 'cifar10'"):
+    with pytest.raises(UsageError, match="Did you mean 'cifar10'"):
         fetch("cifar")
 
 

@@ -10,7 +10,7 @@ from image_files import COLOUR, GREY, LABELS, idx_bytes, jpeg, jpeg_arrays, writ
 from PIL import Image
 
 from gtn_hpc.config.teaching import Data
-from gtn_hpc.core.errors import DataError
+from gtn_hpc.core.errors import ConfigError, DataError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.data.catalogue import find
 
@@ -19,9 +19,9 @@ def own(path, **more):
     return find(Data(name=str(path), **more))
 
 
-def refused(path, *words, **more):
+def refused(path, *words, error=DataError, **more):
     """The set at `path` is refused with a message that has all `words` and names a remedy."""
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(error) as caught:
         own(path, **more)
     for word in words:
         assert word in str(caught.value)
@@ -274,4 +274,4 @@ def test_what_is_no_set_at_all(tmp_path):
     (tmp_path / "set.csv").write_text("1,2")
     refused(tmp_path / "set.csv", "not a known kind of image set", ".npz")
     refused(tmp_path / "nothing.npz", "there is no such file or folder")
-    refused("fashion_mnits", "no image set named 'fashion_mnits'", "Did you mean 'fashion_mnist'?")
+    refused("fashion_mnits", "no image set named 'fashion_mnits'", "Did you mean 'fashion_mnist'?", error=ConfigError)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gtn_hpc.config.teaching import Data
-from gtn_hpc.core.errors import DataError
+from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.data import describe, load
 from gtn_hpc.data.source import Source, labelled
 from gtn_hpc.data.splits import split
@@ -86,7 +86,7 @@ def test_the_split_of_a_seed_is_fixed_for_ever():
     ],
 )
 def test_more_than_there_is(wrong, words):
-    with pytest.raises(DataError, match=words) as caught:
+    with pytest.raises(ConfigError, match=words) as caught:
         split(numbered(100), Data(**wrong), 0)
     assert caught.value.remedy
 
@@ -100,7 +100,7 @@ def test_more_than_there_is(wrong, words):
     ],
 )
 def test_what_leaves_nothing_to_learn_from_is_refused(wrong, words):
-    with pytest.raises(DataError, match=words) as caught:
+    with pytest.raises(ConfigError, match=words) as caught:
         load(Data(**wrong), seed=0)
     assert caught.value.remedy
     assert len(load(Data(train=10, augment={"crop": 7, "cutout": 7}), seed=0).train) == 10

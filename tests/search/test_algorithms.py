@@ -21,7 +21,7 @@ from gtn_hpc.config.searching import (
     SuccessiveHalving,
     Tpe,
 )
-from gtn_hpc.core.errors import ArchitectureError, UsageError
+from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.core.records import Architecture, ImageShape, Score
 from gtn_hpc.search import evolution, fixed_list, halving, local_search, optuna_search, random_search
 from gtn_hpc.search.algorithm import Algorithm, Outcome
@@ -277,13 +277,13 @@ def test_a_bad_line_of_a_list_is_named_and_an_empty_list_refused(tmp_path: Path)
     path = tmp_path / "list.jsonl"
     for text, message in (("{", "line 1: not JSON"), ('{"widths": [8, 8, 99]}', r"line 1: conv: widths\[2\]")):
         path.write_text(text)
-        with pytest.raises(ArchitectureError, match=message):
+        with pytest.raises(ConfigError, match=message):
             fixed_list.read_list(path, CONV)
-    with pytest.raises(UsageError, match="Cannot read the list"):
+    with pytest.raises(ConfigError, match="Cannot read the list"):
         fixed_list.read_list(tmp_path / "none", CONV)
     for nothing in ("", "\n  \n"):
         path.write_text(nothing)
-        with pytest.raises(UsageError, match=r"list\.jsonl is empty\.\n.*space is conv"):
+        with pytest.raises(ConfigError, match=r"list\.jsonl is empty\.\n.*space is conv"):
             fixed_list.read_list(path, CONV)
 
 

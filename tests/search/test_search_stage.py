@@ -235,7 +235,7 @@ def test_steps_and_cuts_beyond_what_there_is_are_refused(tmp_path: Path) -> None
         campaign(place, "search.steps=9")
     with pytest.raises(ConfigError, match=r"search.algorithm.first is 4, but a full training has 3 inner steps"):
         campaign(place, "search.algorithm={name: halving}")
-    with pytest.raises(DataError, match=r"final.recipe.cutout is 8 pixels, but the images are 8x8"):
+    with pytest.raises(ConfigError, match=r"final.recipe.cutout is 8 pixels, but the images are 8x8"):
         campaign(place, "final.recipe.cutout=8")
     with pytest.raises(ConfigError, match=r"search.score_at names step 4, but .* has 3 steps\.\n.*up to 3"):
         campaign(place, "search.score_at=[1,4]")
