@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from gtn_hpc import checkpoint
+from gtn_hpc.cli import main
 from gtn_hpc.config import Config, load
 from gtn_hpc.core.errors import CheckpointError, UsageError
 from gtn_hpc.inner.engine import MetaGradient, Task
@@ -98,6 +99,20 @@ def test_no_way_is_blamed_for_a_gradient_that_is_not_finite_itself(root: Path) -
 
 def scaled(found: MetaGradient, part: str, by: float) -> MetaGradient:
     return replace(found, gradient={k: by * g if k.startswith(part) else g for k, g in found.gradient.items()})
+
+
+def test_a_gradient_that_is_not_finite_is_told_and_is_no_failure(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["check-grad", str(root / "configs" / "digits.yaml"), *TINY]
+    assert main([*asked, "inner.lr=1e20"]) == 0
+    told = capsys.readouterr().out
+    assert "The gradient itself is not finite, or too large for float32, in: latents," in " ".join(told.split())
+    assert "BAD" not in told
+    assert "All agree" not in told
+    monkeypatch.setattr(check_grad, "WAYS", {"wrong": Wrong})
+    assert main(asked) == 1
+    assert "1 of 12 errors are above their tolerance." in capsys.readouterr().out
 
 
 class Endless(Unrolled):

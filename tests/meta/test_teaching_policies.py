@@ -51,7 +51,8 @@ def taught(tmp_path_factory):
 
 def test_every_way_to_the_meta_gradient_agrees_with_finite_differences(tmp_path):
     rows = check_gradients(tiny_policies(tmp_path, "teacher.curriculum.steps=2", "inner.intermediate_every=1"))
-    assert all(row.ok for row in rows), [row for row in rows if not row.ok]
+    judged = [row for row in rows if row.tolerance is not None]
+    assert all(row.ok for row in judged), [row for row in judged if not row.ok]
     norms = {row.part: row.norm for row in rows if row.way == "finite differences"}
     assert norms["critic"] == 0
     assert all(norms[part] > 0 for part in ("generator", "latents", "labels", "learning rate", "momentum"))
