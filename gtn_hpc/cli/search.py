@@ -32,6 +32,7 @@ def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = Fals
     Example: gtn search configs/digits.yaml search.budget=200 search.curriculum=teacher.h5
     """
     from gtn_hpc.config import load
+    from gtn_hpc.config.curriculum import curriculum_path
     from gtn_hpc.search.pools import assist, ranks_of
 
     settings = load(config, overrides or ())
@@ -41,7 +42,7 @@ def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = Fals
     ranks, run = ranks_of(settings), settings.run.directory
     with crashes_go_to(run.path):
         if ranks is not None and ranks.rank > 0:
-            return assist(settings, run, curriculum_for(settings, run))
+            return assist(settings, run, curriculum_path(settings, run))
         report = score_all(settings, run)
     if as_json:
         console.emit(_summary(run, report))

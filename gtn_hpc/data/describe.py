@@ -5,16 +5,18 @@ from typing import Any
 import torch
 
 from gtn_hpc.config.teaching import Data
+from gtn_hpc.data.catalogue import find
 from gtn_hpc.data.image_set import ImageSet
-from gtn_hpc.data.splits import load
+from gtn_hpc.data.splits import resident, split
 
 
 def describe(section: Data, *, seed: int = 0) -> dict[str, Any]:
     """Name, place, image shape, classes, normalisation (fractions of full white) and images a class of each split.
 
-    JSON-able. Reads the whole set. Raises ConfigError and DataError, as `load`.
+    JSON-able. Reads the whole set, also one that is too small to teach with. Raises ConfigError and DataError.
     """
-    splits = load(section, seed=seed, hold_bytes=0)
+    found = find(section)
+    splits = resident(found, split(found, section, seed), hold_bytes=0)
     shape = splits.shape
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {

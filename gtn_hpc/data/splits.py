@@ -16,6 +16,9 @@ from gtn_hpc.data.source import Labelled, Source
 
 HOLD_BYTES = 64 * 2**20
 
+Parts = tuple[Labelled, Labelled, Labelled]
+"""Train, validation, test."""
+
 
 @dataclass(frozen=True, eq=False)
 class Splits:
@@ -62,6 +65,28 @@ def load(
             remedy="Train on more images, several of each class, or leave data.train empty for all.",
         )
     parts = split(found, section, seed)
+    _require_judges(section, found, parts)
+    return resident(found, parts, device, dtype, hold_bytes)
+
+
+def _require_judges(section: Data, found: Source, parts: Parts) -> None:
+    taken = [("validation", section.validation, parts[1]), ("test", section.test, parts[2])]
+    for key, share, part in taken if found.test is None else taken[:1]:
+        if len(part) < 2:
+            raise ConfigError(
+                f"data.{key} = {share:g} takes one image of {found.name}: one is none to judge by",
+                remedy=f"Give data.{key} as a larger share, or as a number of images from 2 on.",
+            )
+
+
+def resident(
+    found: Source,
+    parts: Parts,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    hold_bytes: int = HOLD_BYTES,
+) -> Splits:
+    """The `parts` of `found` where they are used, normalised as `load` says."""
     normalisation = Normalisation.of(torch.from_numpy(parts[0].images).to(device), dtype)
     size = sum(part.images.size for part in parts) * torch.finfo(dtype).bits // 8
     train, validation, test = (
@@ -85,11 +110,11 @@ def require_augment(settings: Augment, image: ImageShape, key: str) -> None:
             )
 
 
-def split(found: Source, section: Data, seed: int) -> tuple[Labelled, Labelled, Labelled]:
+def split(found: Source, section: Data, seed: int) -> Parts:
     """Train, validation, test: a permutation by `seed` cut in pieces, so `section.train` changes only the first.
 
     Raises:
-        ConfigError: there are not so many images, or a hold-out has fewer than two.
+        ConfigError: there are not so many images.
     """
     order = numpy_rng(seed, "data.splits").permutation(len(found.train))
     test, rest = found.test, order
@@ -107,16 +132,11 @@ def split(found: Source, section: Data, seed: int) -> tuple[Labelled, Labelled, 
 
 
 def _count(share: float, total: int, key: str) -> int:
-    count = int(share) if share >= 1 else round(share * total)
+    count = int(share) if share >= 1 else max(1, round(share * total))
     if count >= total:
         raise ConfigError(
             f"data.{key} = {share:g} takes {count} of {total} images and leaves none to train on",
             remedy=f"Give data.{key} as a share below 1, or a number below {total}.",
-        )
-    if count < 2:
-        raise ConfigError(
-            f"data.{key} = {share:g} takes {count} of {total} images: one is none to judge by",
-            remedy=f"Give data.{key} as a larger share, or as a number of images from 2 on.",
         )
     return count
 

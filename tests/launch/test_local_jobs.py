@@ -88,7 +88,7 @@ def test_a_fault_of_the_program_keeps_its_traceback(tmp_path):
 def test_a_failure_in_this_process_says_what_failed(root):
     (job,) = submit(TINY, [*root, "data.name=nowhere"], cluster="debug")
     assert job.state() == "PENDING"
-    with pytest.raises(ClusterError, match="gtn train ended with exit code 1") as caught:
+    with pytest.raises(ClusterError, match="gtn train ended with exit code 2") as caught:
         job.result()
     assert isinstance(caught.value.__cause__, StageFailed)
     assert "stands above" in caught.value.remedy and "log" not in str(caught.value)

@@ -105,3 +105,12 @@ def test_a_pool_that_does_not_fit_the_launcher_is_refused(tmp_path: Path, monkey
     assert found.world == 3
     with pytest.raises(UsageError, match="openmpi started 3 processes"):
         ranks_of(configured(tmp_path, "search.pool=inprocess"))
+
+
+@needs_mpiexec
+def test_a_curriculum_that_is_not_there_is_told_whichever_rank_ends_first(tmp_path: Path) -> None:
+    config = Path(__file__).parents[2] / "configs" / "digits.yaml"
+    command = [sys.executable, "-m", "gtn_hpc", "search", config, f"run.root={tmp_path}", "search.curriculum=no.h5"]
+    done = subprocess.run(["mpiexec", "-n", "2", *command], capture_output=True, text=True, timeout=WAIT, check=False)
+    assert done.returncode != 0
+    assert "There is no file no.h5." in done.stderr
