@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gtn_hpc.cli import console
 
@@ -23,26 +23,31 @@ class Meter:
         self._began = self._said = time.monotonic()
         self._working = self._began
         self._first: int | None = None
+        self._ended = False
 
     def turn_to(self, label: str, total: int) -> None:
         """The next thing to count, where it is not the one that is counted."""
         if (label, total) == (self._label, self._total):
             return
-        self._label, self._total, self._first = label, total, None
+        self._label, self._total, self._first, self._ended = label, total, None, False
         if self._bar is not None:
-            self._bar.reset(self._bar.task_ids[0], total=total, description=label, text="")
+            self._bar.reset(self._bar.task_ids[0], total=total, description=label, text="", left="")
 
-    def reach(self, done: int, text: str = "") -> None:
-        """`done` of the total are done; `text` says how it goes."""
+    def reach(self, done: int, text: str = "", *, total: int | None = None, left: str | None = None) -> None:
+        """`done` are done, of a new `total` where one is given; `text` says how it goes, `left` how long it still
+        takes, which else is told by the pace."""
+        self._total = self._total if total is None else total
         if self._first is None:
             self._first, self._working = done, time.monotonic()
+        left = self._left(done) if left is None else left
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=done, text=text)
-        elif self._shown and (done == self._total or time.monotonic() - self._said >= PERIOD):
+            self._bar.update(self._bar.task_ids[0], completed=done, total=self._total, text=text, left=left)
+        elif self._shown and ((done == self._total and not self._ended) or time.monotonic() - self._said >= PERIOD):
             self._said = time.monotonic()
-            self._console.print(
-                f"{self._label} {done}/{self._total}  {text}  {self._left(done)}", markup=False, soft_wrap=True
-            )
+            gone = f"{console.duration(self._said - self._began)} gone"
+            told = f"{self._label} {done}/{self._total}  {text}  {', '.join(filter(None, (gone, left)))}"
+            self._console.print(told, markup=False, soft_wrap=True)
+        self._ended = done == self._total
 
     def note(self, text: str) -> None:
         """A message that stays."""
@@ -50,12 +55,11 @@ class Meter:
             (self._bar.console if self._bar is not None else self._console).print(text, markup=False, soft_wrap=True)
 
     def _left(self, done: int) -> str:
-        """Time gone, and left by the pace since the first call: what came before was preparation."""
-        now = time.monotonic()
-        gone, steps = f"{console.duration(now - self._began)} gone", done - (self._first or 0)
+        """By the pace since the first call: what came before was preparation."""
+        steps = done - (self._first or 0)
         if steps <= 0:
-            return gone
-        return f"{gone}, {console.duration((self._total - done) * (now - self._working) / steps)} left"
+            return ""
+        return f"{console.duration((self._total - done) * (time.monotonic() - self._working) / steps)} left"
 
     def __enter__(self) -> Self:
         if self._bar is not None:
@@ -76,9 +80,8 @@ def _bar(where: Console, label: str, total: int) -> Progress:
         MofNCompleteColumn(),
         TextColumn("{task.fields[text]}", markup=False),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}"),
     )
     progress = Progress(*columns, console=where)
-    progress.add_task(label, total=total, text="")
+    progress.add_task(label, total=total, text="", left="")
     return progress

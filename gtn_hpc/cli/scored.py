@@ -1,19 +1,19 @@
 """How a search goes, from its rows alone."""
 
-import math
-from collections import Counter, deque
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gtn_hpc.core.records import plain
+from gtn_hpc.cli import console
+from gtn_hpc.cli.pace import Pace
 
-RECENT = 100
-"""Evaluations by which the rate is judged."""
+if TYPE_CHECKING:
+    from gtn_hpc.config import Config
 
-PAUSE = 20
-"""How many times the usual wait between two rows may last before it counts as a pause between two starts."""
+SCORE = "score"
+"""The kind of an evaluation that the search itself asks for; others are named by the source of the certificate."""
 
 
 @dataclass
@@ -28,29 +28,55 @@ class Rank:
 
 @dataclass
 class Scored:
-    """Takes scores row by row, each key once."""
+    """Takes scores, trainings of the certificate, and tells row by row, each key once.
+
+    `told` is by proposal: the architecture and its estimate; `trained` by key: source, architecture and replica.
+    """
 
     statuses: dict[str, str] = field(default_factory=dict)
     archs: set[str] = field(default_factory=set)
-    best: float = 0.0
-    best_arch: str = ""
-    times: deque[float] = field(default_factory=lambda: deque(maxlen=10 * RECENT))
+    best: float | None = None
+    best_arch: str | None = None
     ranks: dict[int, Rank] = field(default_factory=dict)
+    told: dict[int, tuple[str, float]] = field(default_factory=dict)
+    trained: dict[str, tuple[str, str, int]] = field(default_factory=dict)
+    pace: Pace = field(default_factory=Pace)
 
     def take(self, row: dict[str, Any]) -> None:
-        if row["key"] in self.statuses:
-            return
+        match row["kind"]:
+            case "score" if row["key"] not in self.statuses:
+                self._score(row)
+            case "certificate" if row["key"] not in self.trained:
+                self.trained[row["key"]] = (row["source"], row["arch"], row["replica"])
+                self.pace.take(row["source"], row)
+            case "tell":
+                self.told[row["ask"]] = (row["arch"], float("-inf" if row["value"] is None else row["value"]))
+
+    def _score(self, row: dict[str, Any]) -> None:
         self.statuses[row["key"]] = row["status"]
         self.archs.add(row["arch"])
-        self.times.append(row["time"])
+        self.pace.take(SCORE, row)
         rank = self.ranks.setdefault(row["rank"], Rank())
         rank.rows, rank.seconds, rank.host = rank.rows + 1, rank.seconds + row["seconds"], row["host"]
         rank.last = max(rank.last, row["time"])
-        if row["status"] == "ok" and row["val_accuracy"] > self.best:
+        if row["status"] == "ok" and (self.best is None or row["val_accuracy"] > self.best):
             self.best, self.best_arch = row["val_accuracy"], row["arch"]
 
-    def summary(self, now: float, planned: int | None) -> dict[str, Any]:
-        """JSON-able; `planned` rows in all give the time left with its 95 % interval, None where it is not known."""
+    def certificate_left(self, config: "Config", budget: int) -> dict[str, int]:
+        """Trainings of the certificate that a search of `budget` architectures has still to do, by source; none of
+        successive halving, whose candidates are not known beforehand, and of parts, which leave them to a manager."""
+        from gtn_hpc.search.sample import outstanding
+
+        if config.search.algorithm.name == "halving" or config.search.pool in ("shards", "shared"):
+            return {}
+        return outstanding(config, budget, self.told, self.trained.values())
+
+    def summary(
+        self, now: float, planned: int | None, certificate_left: Mapping[str, int] = {}, *, running: bool = True
+    ) -> dict[str, Any]:
+        """JSON-able; `planned` scores in all and `certificate_left` give the time left while the search is `running`,
+        with its 95 % interval, None where it is not known."""
+        left = {SCORE: 0 if planned is None else max(0, planned - len(self.statuses)), **certificate_left}
         told: dict[str, Any] = {
             "architectures": len(self.archs),
             "rows": len(self.statuses),
@@ -58,31 +84,10 @@ class Scored:
             "statuses": dict(Counter(self.statuses.values())),
             "best": self.best,
             "best_arch": self.best_arch,
+            "certificate": len(self.trained),
+            "certificate_left": dict(certificate_left),
         }
-        return told | self._pace(now, planned) | self._slowest(now)
-
-    def _pace(self, now: float, planned: int | None) -> dict[str, Any]:
-        from gtn_hpc.stats import rate
-
-        left = 0 if planned is None else max(0, planned - len(self.statuses))
-        recent = self._recent()
-        seen = rate(max(0, len(recent) - 1), (now if left else recent[-1]) - recent[0] if recent else 0.0)
-        told = {
-            "per_minute": plain(60 * seen.value),
-            "per_minute_interval": [plain(60 * seen.low), plain(60 * seen.high)],
-        }
-        if left and seen.value > 0:
-            told["seconds_left"] = left / seen.value
-            told["seconds_left_interval"] = [left / seen.high, plain(left / seen.low) if seen.low else None]
-        return told
-
-    def _recent(self) -> list[float]:
-        """The times of the last rows, from the last pause on."""
-        times = sorted(self.times)[-RECENT:]
-        waits = [after - before for before, after in pairwise(times)]
-        longest = max(60.0, PAUSE * median(waits)) if waits else math.inf
-        pauses = [place for place, wait in enumerate(waits, start=1) if wait > longest]
-        return times[pauses[-1] :] if pauses else times
+        return told | self.pace.summary(now, left if running else {}) | self._slowest(now)
 
     def _slowest(self, now: float) -> dict[str, Any]:
         """The worker whose evaluations take longest on the mean, of several."""
@@ -101,3 +106,17 @@ class Scored:
                 "seconds_since_last": now - rank.last,
             }
         }
+
+
+def planned(config: "Config", budget: int) -> int | None:
+    """Scores that a `budget` asks for; None for successive halving, whose promotions are not known beforehand."""
+    return None if config.search.algorithm.name == "halving" else budget * config.search.replicas
+
+
+def time_left(found: Mapping[str, Any]) -> str:
+    """In words, of a `summary`: a lower bound where trainings are left of a kind of which none has ended."""
+    if "seconds_left" in found:
+        return f"{console.duration(found['seconds_left'])} left"
+    if "seconds_left_at_least" in found:
+        return f"at least {console.duration(found['seconds_left_at_least'])} left"
+    return "time left unknown"

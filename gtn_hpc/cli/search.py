@@ -1,7 +1,7 @@
 """`gtn search`."""
 
 import math
-from dataclasses import dataclass
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,18 +9,25 @@ from gtn_hpc.cli import console
 from gtn_hpc.cli.failing import crashes_go_to
 from gtn_hpc.cli.meter import Meter
 from gtn_hpc.cli.options import ConfigFile, Json, Overrides, require_images
+from gtn_hpc.cli.scored import Scored, planned, time_left
 from gtn_hpc.cli.stopping import stoppable
 from gtn_hpc.core.errors import ConfigError, RunError, StorageError
 from gtn_hpc.core.rundir import RunDirectory
 
 if TYPE_CHECKING:
     from gtn_hpc.config import Config
+    from gtn_hpc.core.records import Score
+    from gtn_hpc.scores.replay import Journals
+    from gtn_hpc.scores.rows import CertificateRow, Row
     from gtn_hpc.search.algorithm import Outcome
     from gtn_hpc.search.certificate import Certificate
     from gtn_hpc.search.stage import SearchReport
 
 SHOWN = 10
 """Architectures in a table of the best."""
+
+SHARE = 0.05
+"""Of the manager's time that may go into saying how far a search is."""
 
 
 def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
@@ -68,10 +75,13 @@ def score_all(settings: "Config", run: RunDirectory) -> "SearchReport":
     from gtn_hpc.search.watch import Watch
 
     curriculum = curriculum_for(settings, run)
-    with Meter("scoring", settings.search.budget) as meter, stoppable(run, "search", settings) as stop:
-        told = Scoring(meter, settings.search.budget)
-        watch = Watch(told.begun, told.outcome, told.certificate, lambda: bool(stop), console.note, best=told.best)
-        return run_search(settings, run, curriculum, watch)
+    label = "scoring and certifying" if settings.search.certificate.fraction else "scoring"
+    with Meter(label, settings.search.budget) as meter, stoppable(run, "search", settings) as stop:
+        told = Scoring(meter, settings)
+        watch = Watch(told.begun, told.outcome, told.certificate, lambda: bool(stop), console.note, told.row)
+        report = run_search(settings, run, curriculum, watch)
+        told.show()
+        return report
 
 
 def score_part(settings: "Config") -> None:
@@ -115,31 +125,61 @@ def curriculum_for(settings: "Config", run: RunDirectory) -> Path:
     return path
 
 
-@dataclass
 class Scoring:
     """Moves the meter of a search: what the members of `Watch` of these names are."""
 
-    meter: Meter
-    budget: int
-    value: float = 0.0
-    done: int = 0
+    def __init__(self, meter: Meter, config: "Config") -> None:
+        from gtn_hpc.scores.folding import Throttle
 
-    def best(self, value: float) -> None:
-        self.value = max(self.value, value)
+        self._meter, self._config, self._budget = meter, config, config.search.budget
+        self._scored, self._now_and_then = Scored(), Throttle(SHARE)
+        self._best: float | None = None
+        self._done, self._text = 0, ""
 
-    def begun(self, before: int) -> None:
-        self.done = min(before, self.budget)
-        self.meter.reach(self.done, f"best {100 * self.value:.1f} %" if self.value else "")
+    def begun(self, before: "Journals") -> None:
+        rows: list[Row] = [*before.scores, *before.certificates, *before.tells]
+        for row in rows:
+            self._take(row)
+        for _, value in self._scored.told.values():
+            self._note(value)
+        self._done = min(len({tell.order for tell in before.tells}), self._budget)
+        self.show()
 
     def outcome(self, found: "Outcome") -> None:
-        self.best(found.value)
-        self.done = min(self.done + 1, self.budget)
-        self.meter.reach(self.done, f"best {100 * self.value:.1f} %")
+        self._scored.told[found.proposal.ask] = (found.proposal.arch.digest, found.value)
+        self._note(found.value)
+        self._done = min(self._done + 1, self._budget)
+        self._now_and_then(self.show)
+
+    def _note(self, value: float) -> None:
+        if math.isfinite(value) and (self._best is None or value > self._best):
+            self._best = value
+        self._text = "" if self._best is None else f"best {100 * self._best:.1f} %"
 
     def certificate(self, found: "Certificate") -> None:
         rho = found.spearman
         value = "unknown" if math.isnan(rho.value) else f"{rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]"
-        self.meter.reach(self.done, f"Spearman {value} of {rho.n} on real data")
+        self._text = f"Spearman {value} of {rho.n} on real data"
+        self._now_and_then(self.show)
+
+    def row(self, row: "Score | CertificateRow") -> None:
+        self._take(row)
+        self._now_and_then(self.show)
+
+    def _take(self, row: "Row") -> None:
+        from gtn_hpc.scores.rows import to_plain
+
+        self._scored.take(to_plain(row))
+
+    def show(self) -> None:
+        """With a certificate its trainings count as well, and the time left is by kind of evaluation."""
+        if self._config.search.certificate.fraction == 0:
+            return self._meter.reach(self._done, self._text)
+        left = self._scored.certificate_left(self._config, self._budget)
+        found = self._scored.summary(time.time(), planned(self._config, self._budget), left)
+        trained = len(self._scored.trained) if left else 0
+        done, total = self._done + trained, self._budget + trained + sum(left.values())
+        return self._meter.reach(done, self._text, total=total, left=time_left(found) if done < total else "")
 
 
 def show(run: RunDirectory, report: "SearchReport") -> None:

@@ -5,11 +5,14 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gtn_hpc.cli.scored import Scored
+from gtn_hpc.cli.scored import Scored, planned
 from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.core.rundir import RunDirectory
+
+if TYPE_CHECKING:
+    from gtn_hpc.config import Config
 
 TAIL = 64 * 1024
 """Bytes at the end of the event log that are looked at."""
@@ -21,7 +24,6 @@ class Watcher:
 
     run: RunDirectory
     scored: Scored = field(default_factory=Scored)
-    truths: int = 0
     finals: int = 0
 
     def __post_init__(self) -> None:
@@ -38,10 +40,7 @@ class Watcher:
             found["train"] = stages["train"] | self._training()
         self._read_journals()
         if self.scored.archs:
-            now = time.time()
-            found["search"] = self.scored.summary(now, self._planned(stages.get("search", {}))) | {
-                "certificate": self.truths
-            }
+            found["search"] = self._searching(stages.get("search", {}))
         if self.finals:
             found["final"] = {"trained": self.finals}
         return found
@@ -59,30 +58,29 @@ class Watcher:
             told["evaluated"] = {key: played[key] for key in ("iteration", "mean_return", "sd", "policies")}
         return told
 
-    def _planned(self, search: dict[str, Any]) -> int | None:
-        """Rows that the last search's budget asks for, whatever budget a later stage was started with; None for
-        successive halving, whose promotions are not known beforehand."""
+    def _searching(self, search: dict[str, Any]) -> dict[str, Any]:
+        """By the last search's budget, whatever budget a later stage was started with."""
+        config, now = self._config(), time.time()
+        if config is None:
+            return self.scored.summary(now, None)
+        budget = search.get("budget", config.search.budget)
+        left = self.scored.certificate_left(config, budget)
+        return self.scored.summary(now, planned(config, budget), left)
+
+    def _config(self) -> "Config | None":
+        """None where this version cannot read it."""
         from gtn_hpc.config import load
 
         try:
-            section = load(self.run.config).search
+            return load(self.run.config)
         except ConfigError:
             return None
-        return None if section.algorithm.name == "halving" else search.get("budget", section.budget) * section.replicas
 
     def _read_journals(self) -> None:
         for piece in self._reader.pieces():
             for row in piece.rows:
-                self._take(row)
-
-    def _take(self, row: dict[str, Any]) -> None:
-        kind = row["kind"]
-        if kind == "final":
-            self.finals += 1
-        if kind == "certificate":
-            self.truths += 1
-        if kind == "score":
-            self.scored.take(row)
+                self.scored.take(row)
+                self.finals += row["kind"] == "final"
 
 
 def _last_events(path: Path) -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ import typer
 
 from gtn_hpc.cli import console
 from gtn_hpc.cli.options import RUNS, Json, Root, Run
+from gtn_hpc.cli.scored import time_left
 from gtn_hpc.cli.standing import Watcher
 from gtn_hpc.core.rundir import find
 
@@ -87,18 +88,21 @@ def _search(search: dict[str, Any]) -> str:
     bad = {name: count for name, count in search["statuses"].items() if name != "ok"}
     planned = "" if search["planned"] is None else f" of {search['planned']}"
     parts = [f"{search['architectures']} architectures, {search['rows']}{planned} evaluations"]
-    parts.append(f"best {100 * search['best']:.1f} % ({search['best_arch'][:8]})")
+    if search["best"] is not None:
+        parts.append(f"best {100 * search['best']:.1f} % ({search['best_arch'][:8]})")
     parts += [f"{count} {name}" for name, count in sorted(bad.items())]
     if search["per_minute"] is not None:
         parts.append(f"{search['per_minute']:.1f} a minute")
-    if "seconds_left" in search:
-        parts.append(f"{console.duration(search['seconds_left'])} left ({_span(search['seconds_left_interval'])})")
+    if "seconds_left" in search or any(search["certificate_left"].values()):
+        span = search.get("seconds_left_interval")
+        parts.append(time_left(search) + (f" ({_span(span)})" if span else ""))
     if slowest := search.get("slowest_rank"):
         parts.append(
             f"slowest rank {slowest['rank']} on {slowest['host']}: {slowest['mean_seconds']:.1f} s each, "
             f"the others {slowest['median_of_others']:.1f} s"
         )
-    parts.append(f"{search['certificate']} trained for the certificate")
+    to_come = sum(search["certificate_left"].values())
+    parts.append(f"{search['certificate']} trained for the certificate" + (f", {to_come} to come" if to_come else ""))
     return ", ".join(parts)
 
 

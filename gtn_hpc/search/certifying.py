@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from gtn_hpc.config import Config
 from gtn_hpc.core.records import Architecture, Score
 from gtn_hpc.scores.replay import Journals, distinct
+from gtn_hpc.scores.rows import CertificateRow
 from gtn_hpc.search.algorithm import Outcome
 from gtn_hpc.search.backlog import Backlog
 from gtn_hpc.search.certificate import Certificate, certify
 from gtn_hpc.search.sample import Sample
 from gtn_hpc.search.study import Study
+from gtn_hpc.search.work import evidence
 from gtn_hpc.training.estimates import architectures_of, plain_seconds
 from gtn_hpc.training.request import Identity, Request, Source
 
@@ -25,14 +27,15 @@ FEW = 200
 @dataclass(frozen=True)
 class Duties:
     """What to do when: `decide` is given the certificate after parts of the sample and their number, and says whether
-    to go on; `decided` says after how many earlier starts did; `publish` is given it as it grows; `seconds_steps` says
-    how many real steps take as long as the teacher, of the seconds of scores and of truths; `length` is the inner run's
-    at present; `lengthened` says after how many parts it became which, in earlier starts too; `stop` says when to begin
-    nothing more."""
+    to go on; `decided` says after how many earlier starts did; `publish` is given it as it grows; `row` each score and
+    training; `seconds_steps` says how many real steps take as long as the teacher, of the seconds of scores and of
+    truths; `length` is the inner run's at present; `lengthened` says after how many parts it became which, in earlier
+    starts too; `stop` says when to begin nothing more."""
 
     decide: Callable[[Certificate, int], bool]
     decided: int
     publish: Callable[[Certificate], None]
+    row: Callable[[Score | CertificateRow], None]
     seconds_steps: Callable[[Sequence[float], Sequence[float]], int]
     length: Callable[[], int]
     lengthened: Mapping[int, int]
@@ -125,6 +128,7 @@ class Certifying:
         """Takes a score, or a value on real data."""
         assert self._study is not None
         request = self._pending.pop(score.key, None)
+        self._duties.row(score if request is None else evidence(score, request.source))
         if request is None:
             self._scoring -= 1
             self._score_seconds.append(plain_seconds(score))

@@ -1,8 +1,9 @@
 """Which architectures are trained on real data as well: a part of every few that were asked for, while they come."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from gtn_hpc.config import Config
 from gtn_hpc.config.searching import Certificate as Section
 from gtn_hpc.search.certificate import drawn, stratified
 
@@ -61,3 +62,24 @@ class Sample:
         """The first estimate of each architecture of `asks`."""
         told = (self._told[ask] for ask in reversed(asks))
         return {arch: value for arch, value in told if math.isfinite(value)}
+
+
+def outstanding(
+    config: Config, budget: int, told: Mapping[int, tuple[str, float]], trained: Collection[tuple[str, str, int]]
+) -> dict[str, int]:
+    """How many trainings the certificate of a search of `budget` architectures lacks, by source; empty without one.
+
+    `told` has the architecture and the estimate of each proposal so far, those to come are taken to get one; `trained`
+    the source, architecture and replica of each training. Cost: that of drawing the whole sample.
+    """
+    section = config.search.certificate
+    sample = Sample(section, config.run.seed)
+    for ask in range(max([budget, *(ask + 1 for ask in told)])):
+        sample.tell(ask, *told.get(ask, (f"to come {ask}", 0.0)))
+    sample.finish()
+    done, replicas = set(trained), range(config.search.replicas)
+    sources = ("truth", *section.controls) if sample.blocks else ()
+    return {
+        source: sum((source, arch, replica) not in done for arch in sample.chosen for replica in replicas)
+        for source in sources
+    }

@@ -124,9 +124,7 @@ def _score(
         backlog=backlog,
         ahead=AHEAD * pool.workers,
     )
-    if values := [tell.value for tell in before.tells if tell.value == tell.value]:
-        watch.best(max(values))
-    watch.begun(len({tell.order for tell in before.tells}))
+    watch.begun(before)
     study.replay(distinct(before.scores), events(before))
     search(certifying.over(study), pool)
     if not watch.stop():

@@ -64,6 +64,7 @@ def duties(config: Config, run: RunDirectory, setting: Setting, algorithm: Lengt
         decide=decide,
         decided=decided,
         publish=publish,
+        row=watch.row,
         seconds_steps=lambda scores, truths: equal_steps(scores, truths, section.steps, _share(config, run)),
         length=lambda: algorithm.length,
         lengthened=lengthened,

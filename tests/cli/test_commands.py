@@ -236,6 +236,7 @@ def test_final_trains_each_winner_once(workplace):
     assert f"{100 * first[0]['test_accuracy']:.2f}" in people.out
     search = gtn("top", "small", "--json", cwd=workplace).json["search"]
     assert search["planned"] == search["rows"] >= 4
+    assert search["certificate"] > 0 and set(search["certificate_left"].values()) == {0}
 
 
 def test_scores_are_shown_checked_compared_joined_and_tidied(workplace, tmp_path):

@@ -1,4 +1,4 @@
-"""What `gtn top` says of a search: pace with its interval, failures by kind, the slowest rank, pauses left out."""
+"""What `gtn top` says of a search: pace and time left with intervals, failures by kind, the slowest rank, no pauses."""
 
 import pytest
 
@@ -37,6 +37,42 @@ def test_a_pause_between_two_starts_does_not_count():
     assert scored.summary(100_019.0, planned=40)["per_minute"] == pytest.approx(60.0)
 
 
+def truth(number, *, time, seconds, source="truth"):
+    return {
+        "kind": "certificate", "key": f"t{number}", "arch": f"a{number}", "source": source, "replica": 0, "time": time,
+        "seconds": seconds,
+    }  # fmt: skip
+
+
+def test_the_time_left_counts_trainings_on_real_data_by_how_long_they_take():
+    """One worker: 20 scores of 1 s, then 2 truths of 30 s; 5 scores, 4 truths and 2 controls are to come."""
+    scored = Scored()
+    for number in range(21):
+        scored.take(row(number, time=float(number)))
+    told = scored.summary(20.0, 26, {"truth": 6})
+    assert "seconds_left" not in told
+    assert told["seconds_left_at_least"] == pytest.approx(5.0)
+    assert "at least 0:05 left, 0 trained for the certificate, 6 to come" in _search(told)
+    assert "time left unknown" in _search(scored.summary(20.0, 21, {"truth": 6}))
+    for number in (0, 1, 1):
+        scored.take(truth(number, time=50.0 + 30 * number, seconds=30.0))
+    told = scored.summary(80.0, 26, {"truth": 4})
+    assert told["seconds_left"] == pytest.approx(5 + 4 * 30)
+    low, high = told["seconds_left_interval"]
+    assert low < told["seconds_left"] < high
+    assert (told["certificate"], told["certificate_left"]) == (2, {"truth": 4})
+    assert "2:05 left (1:" in _search(told) and "2 trained for the certificate, 4 to come" in _search(told)
+    assert "seconds_left" not in scored.summary(80.0, 26, {"truth": 4, "untrained": 2})
+
+
+def test_a_long_training_is_no_pause():
+    scored = Scored()
+    for number in range(20):
+        scored.take(row(number, time=float(number)))
+    scored.take(truth(0, time=519.0, seconds=500.0))
+    assert scored.summary(519.0, 20, {"truth": 2})["seconds_left"] == pytest.approx(1000.0)
+
+
 def test_failures_by_kind_and_the_slowest_rank():
     scored = Scored()
     for number in range(9):
@@ -53,6 +89,17 @@ def test_failures_by_kind_and_the_slowest_rank():
     )
     text = _search(told | {"certificate": 0})
     assert "1 oom" in text and "slowest rank 2 on n2: 4.0 s each, the others 1.0 s" in text
+
+
+def test_of_failures_none_is_the_best_and_an_accuracy_of_nothing_may_be():
+    scored = Scored()
+    for number, status in enumerate(("nan", "timeout")):
+        scored.take(row(number, time=float(number), status=status, accuracy=None))
+    told = scored.summary(5.0, planned=3)
+    assert (told["best"], told["best_arch"]) == (None, None) and "best" not in _search(told)
+    scored.take(row(2, time=3.0, accuracy=0.0))
+    told = scored.summary(5.0, planned=3)
+    assert (told["best"], told["best_arch"]) == (0.0, "a2") and "best 0.0 % (a2)" in _search(told)
 
 
 def test_one_row_gives_no_pace():

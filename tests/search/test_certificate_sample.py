@@ -1,13 +1,15 @@
 """The certificate's sample: even over strata of the estimate, seeded, and never more than there is."""
 
+import math
 from collections import Counter
 
 import pytest
 
+from gtn_hpc.config import parse
 from gtn_hpc.config.searching import Certificate
 from gtn_hpc.scores.rows import CertificateRow
 from gtn_hpc.search.certificate import certify, stratified, truths_of
-from gtn_hpc.search.sample import Sample
+from gtn_hpc.search.sample import Sample, outstanding
 
 ESTIMATES = {f"arch{number:02d}": number / 100 for number in range(40)}
 
@@ -50,6 +52,23 @@ def test_an_architecture_that_is_asked_for_again_is_drawn_by_its_first_estimate(
     assert whole.blocks == first.blocks[:1]
     whole.finish()
     assert whole.blocks == first.blocks
+
+
+def test_what_the_certificate_lacks_is_known_before_the_scores_are() -> None:
+    """40 architectures in parts of 16, 16 and 8: 4, 4 and 2 of them, twice each, by the truth and by one control."""
+    config = parse("run: {name: a}\nsearch: {replicas: 2, certificate: {every: 16, minimum: 8, controls: [untrained]}}")
+    assert outstanding(config, 40, {}, []) == {"truth": 20, "untrained": 20}
+    told = {ask: estimate for ask, estimate in enumerate(ESTIMATES.items()) if ask < 20}
+    sample = Sample(config.search.certificate, seed=0)
+    for ask, estimate in told.items():
+        sample.tell(ask, *estimate)
+    sample.draw()
+    trained = [("truth", arch, 0) for arch in sample.chosen] + [("truth", "of another sample", 0)]
+    assert outstanding(config, 40, told, trained) == {"truth": 16, "untrained": 20}
+    failed = {ask: (arch, -math.inf) for ask, (arch, _) in told.items()}
+    assert outstanding(config, 40, failed, []) == {"truth": 16, "untrained": 16}
+    assert outstanding(config, 20, failed, []) == {}
+    assert outstanding(parse("run: {name: a}\nsearch: {certificate: {fraction: 0}}"), 40, told, []) == {}
 
 
 def test_nothing_to_certify() -> None:

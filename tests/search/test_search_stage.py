@@ -15,7 +15,7 @@ from gtn_hpc.core.errors import ConfigError, DataError, Requeue, RunError, Stora
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import comparing
 from gtn_hpc.scores.opened import open as open_scores
-from gtn_hpc.scores.replay import read_journals
+from gtn_hpc.scores.replay import Journals, read_journals
 from gtn_hpc.search import lock
 from gtn_hpc.search.algorithm import Outcome
 from gtn_hpc.search.lock import sole_manager
@@ -166,14 +166,16 @@ def test_a_stopped_search_asks_for_a_requeue_and_goes_on(undisturbed: RunDirecto
     with pytest.raises(Requeue):
         run_search(config, run, place / "curriculum.h5", Watch(outcome=seen.append, stop=lambda: len(seen) == 2))
     assert len(read_journals(run.journal).scores) == 4
-    begun: list[int] = []
+    begun: list[Journals] = []
     again: list[object] = []
-    best: list[float] = []
-    watch = Watch(begun=begun.append, outcome=again.append, best=best.append)
-    run_search(config, run, place / "curriculum.h5", watch)
-    assert begun == [2]
-    assert best == [max(outcome.value for outcome in seen)]
-    assert begun[0] + len(again) == config.search.budget
+    rows: list[object] = []
+    run_search(config, run, place / "curriculum.h5", Watch(begun=begun.append, outcome=again.append, row=rows.append))
+    (before,) = begun
+    assert len(before.tells) == 2
+    assert max(tell.value for tell in before.tells) == max(outcome.value for outcome in seen)
+    assert len(before.tells) + len(again) == config.search.budget
+    after = read_journals(run.journal)
+    assert len(rows) == len(after.scores) + len(after.certificates) - len(before.scores)
     assert comparing.digest(run) == comparing.digest(undisturbed)
 
 
