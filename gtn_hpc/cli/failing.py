@@ -14,7 +14,7 @@ import typer
 
 from gtn_hpc.cluster import mpi
 from gtn_hpc.cluster.environment import detect_or_alone
-from gtn_hpc.core.errors import GtnError, OutOfMemory, Requeue, RunError, StorageError, UsageError
+from gtn_hpc.core.errors import GtnError, OutOfMemory, Requeue, RunError, StorageError, UsageError, headline
 
 INTERRUPTED = 130
 """What shells give a program that Ctrl-C ended."""
@@ -119,13 +119,8 @@ def _crash(error: Exception, directory: Path | None) -> GtnError:
     try:
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     except OSError:
-        return GtnError(_headline(error), remedy="Start again with --debug to see where.")
-    return GtnError(_headline(error), remedy=f"This is a fault of the program. Where it happened: {path}")
-
-
-def _headline(error: Exception) -> str:
-    first = str(error).strip().splitlines()[:1]
-    return f"Unexpected {type(error).__name__}: {first[0][:300] if first else 'no message'}"
+        return GtnError(headline(error), remedy="Start again with --debug to see where.")
+    return GtnError(headline(error), remedy=f"This is a fault of the program. Where it happened: {path}")
 
 
 def _write(what: str, remedy: str | None) -> None:

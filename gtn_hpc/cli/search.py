@@ -13,6 +13,7 @@ from gtn_hpc.cli.scored import Scored, planned, time_left
 from gtn_hpc.cli.stopping import stoppable
 from gtn_hpc.core.errors import ConfigError, RunError, StorageError
 from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.core.status import RUNNING, failure_told
 
 if TYPE_CHECKING:
     from gtn_hpc.config import Config
@@ -60,8 +61,10 @@ def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = Fals
 
 def _require_any(run: RunDirectory, report: "SearchReport") -> None:
     """Raises RunError where no architecture got an estimate."""
-    if not report.best:
-        statuses = ", ".join(f"{count} {status}" for status, count in sorted(report.statuses.items()))
+    if report.best:
+        return
+    statuses = ", ".join(f"{count} {status}" for status, count in sorted(report.statuses.items()))
+    with failure_told(run, "search"):
         raise RunError(
             f"No architecture of the run '{run.name}' was scored to its end: {statuses or 'none was proposed'}.",
             remedy="timeout: raise search.limits.seconds; oom: search.limits.bytes; else look at gtn scores show "
@@ -93,7 +96,8 @@ def score_part(settings: "Config") -> None:
 
     run, shard = settings.run.directory, shard_of(settings) if settings.search.pool == "shards" else None
     if shard is None or shard.index == 0:
-        claim(settings, "search").update_state("search", budget=settings.search.budget)
+        budget = settings.search.budget
+        claim(settings, "search").update_state("search", budget=budget, status=RUNNING, reason=None)
     score = search_shared if shard is None else search_shard
     with crashes_go_to(run.path), stoppable(run, "search", settings) as stop:
         watch = Watch(stop=lambda: bool(stop), warning=console.note)

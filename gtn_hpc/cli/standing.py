@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gtn_hpc.cli.scored import Scored, planned
 from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.core.status import RUNNING
 
 if TYPE_CHECKING:
     from gtn_hpc.config import Config
@@ -37,21 +38,22 @@ class Watcher:
         stages = state.get("stages", {})
         found: dict[str, Any] = {"run": str(self.run.path), "wants_requeue": bool(state.get("wants_requeue"))}
         if "train" in stages:
-            found["train"] = stages["train"] | self._training()
+            found["train"] = stages["train"] | self._training(running=_runs(stages["train"]))
         self._read_journals()
-        if self.scored.archs:
-            found["search"] = self._searching(stages.get("search", {}))
-        if self.finals:
-            found["final"] = {"trained": self.finals}
+        if self.scored.archs or "search" in stages:
+            search = stages.get("search", {})
+            found["search"] = self._searching(search) | _status(search)
+        if self.finals or "final" in stages:
+            found["final"] = {"trained": self.finals} | _status(stages.get("final", {}))
         return found
 
-    def _training(self) -> dict[str, Any]:
+    def _training(self, *, running: bool) -> dict[str, Any]:
         last = _last_events(self.run.training_events)
         told: dict[str, Any] = {}
         if step := last.get("iterated"):
             done, total = step["iteration"] + 1, step["iterations"]
             told |= {"iteration": done, "iterations": total, "loss": step["loss"], "updated": step["time"]}
-            told["seconds_left"] = (total - done) * (step["seconds"] or 0.0)
+            told |= {"seconds_left": (total - done) * (step["seconds"] or 0.0)} if running else {}
         if judged := last.get("evaluated"):
             told["evaluated"] = {key: judged[key] for key in ("iteration", "accuracy", "sd", "learners")}
         if played := last.get("played"):
@@ -65,7 +67,7 @@ class Watcher:
             return self.scored.summary(now, None)
         budget = search.get("budget", config.search.budget)
         left = self.scored.certificate_left(config, budget)
-        return self.scored.summary(now, planned(config, budget), left)
+        return self.scored.summary(now, planned(config, budget), left, running=_runs(search))
 
     def _config(self) -> "Config | None":
         """None where this version cannot read it."""
@@ -81,6 +83,15 @@ class Watcher:
             for row in piece.rows:
                 self.scored.take(row)
                 self.finals += row["kind"] == "final"
+
+
+def _status(stage: dict[str, Any]) -> dict[str, Any]:
+    return {name: stage[name] for name in ("status", "reason") if name in stage}
+
+
+def _runs(stage: dict[str, Any]) -> bool:
+    """Also where an earlier version has left no status."""
+    return bool(stage.get("status", RUNNING) == RUNNING)
 
 
 def _last_events(path: Path) -> dict[str, dict[str, Any]]:

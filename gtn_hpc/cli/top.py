@@ -13,9 +13,12 @@ from gtn_hpc.cli.options import RUNS, Json, Root, Run
 from gtn_hpc.cli.scored import time_left
 from gtn_hpc.cli.standing import Watcher
 from gtn_hpc.core.rundir import find
+from gtn_hpc.core.status import RUNNING
 
 PERIOD = 2.0
 """Seconds between two looks."""
+
+GOES_ON = "the same command goes on from what was saved"
 
 
 def top(
@@ -55,9 +58,17 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     if search := found.get("search"):
         yield "search   " + _search(search)
     if final := found.get("final"):
-        yield f"final    {final['trained']} trained on real data"
+        yield ", ".join([f"final    {final['trained']} trained on real data", *_ended(final)])
     if len(found) == 2:
         yield "nothing has begun"
+
+
+def _ended(found: dict[str, Any]) -> list[str]:
+    """How a stage has ended that is not done."""
+    status = found.get("status")
+    if status == "failed":
+        return [f"failed: {found['reason'].splitlines()[0]}"]
+    return [f"{status}: {GOES_ON}"] if status in ("interrupted", "stopped") else []
 
 
 def _reached(found: dict[str, Any]) -> str:
@@ -71,8 +82,8 @@ def _train(train: dict[str, Any]) -> str:
     parts = [done]
     if train.get("status") == "done":
         return f"{done}, done: {_reached(train)}"
-    if train.get("status") == "interrupted":
-        return f"{done}, interrupted: the same command goes on from the last checkpoint"
+    if ended := _ended(train):
+        return ", ".join([done, *ended])
     if train.get("loss") is not None:
         parts.append(f"loss {train['loss']:.3f}")
     if judged := train.get("evaluated"):
@@ -93,7 +104,8 @@ def _search(search: dict[str, Any]) -> str:
     parts += [f"{count} {name}" for name, count in sorted(bad.items())]
     if search["per_minute"] is not None:
         parts.append(f"{search['per_minute']:.1f} a minute")
-    if "seconds_left" in search or any(search["certificate_left"].values()):
+    to_come = sum(search["certificate_left"].values()) if search.get("status", RUNNING) == RUNNING else 0
+    if "seconds_left" in search or to_come:
         span = search.get("seconds_left_interval")
         parts.append(time_left(search) + (f" ({_span(span)})" if span else ""))
     if slowest := search.get("slowest_rank"):
@@ -101,9 +113,8 @@ def _search(search: dict[str, Any]) -> str:
             f"slowest rank {slowest['rank']} on {slowest['host']}: {slowest['mean_seconds']:.1f} s each, "
             f"the others {slowest['median_of_others']:.1f} s"
         )
-    to_come = sum(search["certificate_left"].values())
     parts.append(f"{search['certificate']} trained for the certificate" + (f", {to_come} to come" if to_come else ""))
-    return ", ".join(parts)
+    return ", ".join([*parts, *_ended(search)])
 
 
 def _span(interval: list[float | None]) -> str:

@@ -78,6 +78,14 @@ class Requeue(GtnError):
     exit_code = 75
 
 
+def headline(error: BaseException) -> str:
+    """What went wrong, of an error that nobody foresaw in one line."""
+    if isinstance(error, GtnError):
+        return error.what
+    first = str(error).strip().splitlines()[:1]
+    return f"Unexpected {type(error).__name__}: {first[0][:300] if first else 'no message'}"
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """A sentence that lists the `valid` names and, where one is close to `name`, suggests it."""
     valid = sorted(valid)

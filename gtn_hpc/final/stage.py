@@ -10,6 +10,7 @@ from gtn_hpc.config.claim import claim
 from gtn_hpc.core.errors import Requeue, RunError
 from gtn_hpc.core.lock import PATIENCE, sole
 from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.core.status import status_told
 from gtn_hpc.farm import Pool
 from gtn_hpc.final.pools import open_pool, ranks_of
 from gtn_hpc.final.winner import Winner, key_of
@@ -50,17 +51,22 @@ def run_final(config: Config, run: RunDirectory, watch: Watch = Watch()) -> list
     run.create()
     with sole(run.path / "final.lock", f"training winners in {run.path}", patience=PATIENCE, required=False):
         claim(config, "final").update_state("final", wants_requeue=False, done=False)
-        before = read_journals(run.journal)
-        rows = {row.key: row for row in distinct(before.finals)}
-        winners = {key_of(config, winner.arch): winner for winner in top(before, config.final.top_k, run)}
-        missing = {key: winner for key, winner in winners.items() if key not in rows}
-        watch.begun(len(winners) - len(missing))
-        try:
-            if missing or ranks_of() is not None:  # the other ranks wait for a pool
-                with open_pool(config, run, len(missing)) as pool:
-                    rows.update((row.key, row) for row in _train(pool, missing, watch))
-        finally:
-            fold_and_tell(run, watch.warning)
+        with status_told(run, "final"):
+            return _train_top(config, run, watch)
+
+
+def _train_top(config: Config, run: RunDirectory, watch: Watch) -> list[FinalRow]:
+    before = read_journals(run.journal)
+    rows = {row.key: row for row in distinct(before.finals)}
+    winners = {key_of(config, winner.arch): winner for winner in top(before, config.final.top_k, run)}
+    missing = {key: winner for key, winner in winners.items() if key not in rows}
+    watch.begun(len(winners) - len(missing))
+    try:
+        if missing or ranks_of() is not None:  # the other ranks wait for a pool
+            with open_pool(config, run, len(missing)) as pool:
+                rows.update((row.key, row) for row in _train(pool, missing, watch))
+    finally:
+        fold_and_tell(run, watch.warning)
     return [rows[key] for key in winners]
 
 

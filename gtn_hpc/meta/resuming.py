@@ -92,7 +92,7 @@ class Checkpoints:
         """In the background; then `state.json` says how far the run is. Among refusals it says only what is wished."""
         if place.refused:
             self.wait()
-            self.run.update_state("train", wants_requeue=wants_requeue or None, status="running")
+            self.run.update_state("train", wants_requeue=wants_requeue or None)
             return
         self._began = time.monotonic()
         meta = {"config": dump(self.config), "place": place.to_json()}
@@ -103,7 +103,7 @@ class Checkpoints:
 
     def _tell(self, place: Place, *, wants_requeue: bool = False) -> None:
         """A checkpoint takes no wish back: a signal may have come since it was begun."""
-        self.run.update_state("train", wants_requeue=wants_requeue or None, status="running", iteration=place.done)
+        self.run.update_state("train", wants_requeue=wants_requeue or None, iteration=place.done)
 
     def _common(self, every: int = 1) -> Place | None:
         """What rank 0 finds, on all ranks."""

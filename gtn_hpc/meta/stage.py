@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,7 @@ from gtn_hpc.cluster.deadline import deadline_of
 from gtn_hpc.config import Config
 from gtn_hpc.core.errors import Requeue, StorageError
 from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.core.status import status_told
 from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.frozen import Frozen, freeze
@@ -62,7 +63,7 @@ def train(config: Config, connection: Connection, observers: Sequence[Observer] 
     with (
         StopFlag(deadline=end, then=announce) as stop,
         held(config, communicator) as run,
-        _interruptible(run, communicator.rank),
+        status_told(run, "train") if communicator.rank == 0 else nullcontext(),
     ):
         own.append(run)
         room = prepare(config, connection.device)
@@ -77,17 +78,6 @@ def train(config: Config, connection: Connection, observers: Sequence[Observer] 
                 f"Stopped by {stop.reason or 'another rank'} after {done} of {config.meta.iterations} meta-iterations.",
                 remedy="Start the same command again: it goes on from there.",
             )
-
-
-@contextmanager
-def _interruptible(run: RunDirectory, rank: int) -> Iterator[None]:
-    """Where Ctrl-C ends the block, `state.json` no longer says that it runs."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if rank == 0:
-            run.update_state("train", status="interrupted")
-        raise
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +134,7 @@ class Session:
             raise
         if evaluation is not None:
             iterations = self.room.config.meta.iterations
-            self.run.update_state(
-                "train", wants_requeue=False, status="done", iteration=iterations, **evaluation.summary
-            )
+            self.run.update_state("train", wants_requeue=False, iteration=iterations, **evaluation.summary)
         return Taught(self.run, frozen, evaluation)
 
     def _judge(self, frozen: Frozen) -> Judgement:

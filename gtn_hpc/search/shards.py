@@ -16,6 +16,7 @@ from gtn_hpc.core.environment import job
 from gtn_hpc.core.errors import Requeue, RunError, UsageError
 from gtn_hpc.core.lock import sole
 from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.core.status import failure_told
 from gtn_hpc.farm import results
 from gtn_hpc.scores.folding import fold_and_tell
 from gtn_hpc.scores.journal import Journal
@@ -80,6 +81,20 @@ def search_shard(config: Config, run: RunDirectory, curriculum: Path, watch: Wat
     setting, shard = setting_of(config, run, curriculum), shard_of(config)
     before = read_more(reader := JournalReader(run.journal))
     require_own(before, setting, run)
+    with failure_told(run, "search"):
+        return _score_part(config, run, setting, shard, before, reader, watch)
+
+
+def _score_part(
+    config: Config,
+    run: RunDirectory,
+    setting: Setting,
+    shard: Shard,
+    before: Journals,
+    reader: JournalReader,
+    watch: Watch,
+) -> int:
+    """Gives the number of rows that were missing."""
     proposals = propose(config, setting)
     if shard.index == 0:
         write_down(proposals, before, reader, setting, run)

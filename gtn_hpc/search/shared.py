@@ -10,11 +10,13 @@ from gtn_hpc.config import Config
 from gtn_hpc.core.errors import Requeue
 from gtn_hpc.core.records import Score
 from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.core.status import failure_told
 from gtn_hpc.farm import results
 from gtn_hpc.farm.claims import Claims
 from gtn_hpc.scores.folding import fold_and_tell
-from gtn_hpc.scores.replay import JournalReader, read_more
+from gtn_hpc.scores.replay import JournalReader, Journals, read_more
 from gtn_hpc.scores.rows import from_plain
+from gtn_hpc.search.algorithm import Proposal
 from gtn_hpc.search.backlog import Backlog
 from gtn_hpc.search.belonging import require_own
 from gtn_hpc.search.pools import open_local_pool, setting_of
@@ -42,9 +44,24 @@ def search_shared(config: Config, run: RunDirectory, curriculum: Path, watch: Wa
         UsageError: the algorithm learns from scores.
         Requeue: `watch.stop` said so, or nothing that is left would end before the deadline.
     """
-    setting, scored = setting_of(config, run, curriculum), 0
+    setting = setting_of(config, run, curriculum)
     before, proposals = read_more(reader := JournalReader(run.journal)), propose(config, setting)
     require_own(before, setting, run)
+    with failure_told(run, "search"):
+        return _score_claimed(config, run, setting, proposals, before, reader, watch)
+
+
+def _score_claimed(
+    config: Config,
+    run: RunDirectory,
+    setting: Setting,
+    proposals: list[Proposal],
+    before: Journals,
+    reader: JournalReader,
+    watch: Watch,
+) -> int:
+    """Gives the number of scores."""
+    scored = 0
     write_down(proposals, before, reader, setting, run)
     backlog = Backlog(setting.space, deadline_of(config.run, os.environ))
     with Claims(run.journal / "claims", config.search.expiry) as claims, open_local_pool(setting, run) as pool:

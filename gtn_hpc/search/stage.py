@@ -13,6 +13,7 @@ from gtn_hpc.core.environment import job
 from gtn_hpc.core.errors import Requeue, RunError
 from gtn_hpc.core.records import Score
 from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.core.status import status_told
 from gtn_hpc.farm import Pool
 from gtn_hpc.scores.folding import FoldReport, Throttle, fold_and_tell
 from gtn_hpc.scores.journal import Journal
@@ -71,11 +72,18 @@ def run_search(config: Config, run: RunDirectory, curriculum: Path, watch: Watch
     setting, deadline = setting_of(config, run, curriculum), deadline_of(config.run, os.environ)
     with sole_manager(run):
         claim(config, "search").update_state("search", wants_requeue=False, done=False, budget=config.search.budget)
-        try:
-            with open_pool(setting, run) as pool, Journal(run.journal, f"{job()}-manager") as journal:
-                doubt = _score(config, run, setting, pool, journal, watch, deadline)
-        finally:
-            folded = fold_and_tell(run, watch.warning)
+        with status_told(run, "search"):
+            return _searched(config, run, setting, watch, deadline)
+
+
+def _searched(
+    config: Config, run: RunDirectory, setting: Setting, watch: Watch, deadline: Deadline | None
+) -> SearchReport:
+    try:
+        with open_pool(setting, run) as pool, Journal(run.journal, f"{job()}-manager") as journal:
+            doubt = _score(config, run, setting, pool, journal, watch, deadline)
+    finally:
+        folded = fold_and_tell(run, watch.warning)
     if watch.stop():
         raise Requeue("The search was stopped.", remedy="Start it again: it goes on where it was.")
     if doubt is not None:

@@ -297,7 +297,8 @@ def test_top_says_how_far_a_run_is(workplace, empty):
     assert (told["train"]["iteration"], told["train"]["iterations"], told["train"]["status"]) == (3, 3, "done")
     assert told["search"]["architectures"] >= 4
     assert told["search"]["statuses"] == {"ok": told["search"]["rows"]}
-    assert told["final"] == {"trained": 1}
+    assert told["final"] == {"trained": 1, "status": "done", "reason": None}
+    assert (told["search"]["status"], told["search"]["reason"]) == ("done", None)
     people = gtn("top", "small", "--once", cwd=workplace).out.splitlines()
     assert [line.split()[0] for line in people[1:]] == ["train", "search", "final"]
     (empty / "runs" / "fresh").mkdir(parents=True)
@@ -355,7 +356,7 @@ def test_ctrl_c_ends_with_a_message_and_130(empty):
         pytest.fail(process.communicate()[1])
     assert (process.returncode, out) == (130, "")
     told = gtn("top", "small", "--json", cwd=empty).json
-    assert told["train"]["status"] == "interrupted"
+    assert told["train"]["status"] == "interrupted" and "seconds_left" not in told["train"]
     assert "interrupted: the same command goes on" in gtn("top", "small", "--once", cwd=empty).out
     assert "goes on from there" in err
     assert "Traceback" not in err

@@ -1,9 +1,15 @@
 """What `gtn top` says of a search: pace and time left with intervals, failures by kind, the slowest rank, no pauses."""
 
+import time
+
 import pytest
 
 from gtn_hpc.cli.scored import Scored
-from gtn_hpc.cli.top import _search
+from gtn_hpc.cli.standing import Watcher
+from gtn_hpc.cli.top import _search, lines
+from gtn_hpc.core.records import Score
+from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.scores import Journal
 
 
 def row(number, *, time, rank=0, seconds=1.0, status="ok", accuracy=0.5):
@@ -37,6 +43,10 @@ def test_a_pause_between_two_starts_does_not_count():
     assert scored.summary(100_019.0, planned=40)["per_minute"] == pytest.approx(60.0)
 
 
+def score(key, *, time):
+    return Score(key, f"arch{key}", 8, 0, 0.5, 1.0, "ok", 0.9, 0, 1, 1, time=time)
+
+
 def truth(number, *, time, seconds, source="truth"):
     return {
         "kind": "certificate", "key": f"t{number}", "arch": f"a{number}", "source": source, "replica": 0, "time": time,
@@ -63,6 +73,35 @@ def test_the_time_left_counts_trainings_on_real_data_by_how_long_they_take():
     assert (told["certificate"], told["certificate_left"]) == (2, {"truth": 4})
     assert "2:05 left (1:" in _search(told) and "2 trained for the certificate, 4 to come" in _search(told)
     assert "seconds_left" not in scored.summary(80.0, 26, {"truth": 4, "untrained": 2})
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [("interrupted", "interrupted: the same"), ("stopped", "stopped: the same"), ("failed", "failed: No room")],
+)
+def test_a_search_that_nobody_runs_has_no_time_left(tmp_path, status, said):
+    run = RunDirectory(tmp_path)
+    run.create()
+    run.config.write_text("run: {name: a}\nsearch: {budget: 99}")
+    with Journal(run.journal) as journal:
+        journal.append([score(f"k{number}", time=time.time() - number) for number in range(9)])
+    run.update_state("search", status="running", reason=None)
+    told = Watcher(run).look()["search"]
+    assert "seconds_left_at_least" in told and " left" in _search(told)
+    run.update_state("search", status=status, reason="No room." if status == "failed" else None)
+    found = Watcher(run).look()
+    assert not {"seconds_left", "seconds_left_at_least"} & found["search"].keys()
+    (line,) = list(lines(found))[1:]
+    assert said in line and " left" not in line and "to come" not in line
+
+
+def test_a_stage_that_failed_before_its_first_result_says_so(tmp_path):
+    run = RunDirectory(tmp_path)
+    for stage in ("train", "search", "final"):
+        run.update_state(stage, status="failed", reason="No room.\nMore.")
+    told = list(lines(Watcher(run).look()))[1:]
+    assert [line.split()[0] for line in told] == ["train", "search", "final"]
+    assert all(line.endswith(", failed: No room.") for line in told)
 
 
 def test_a_long_training_is_no_pause():

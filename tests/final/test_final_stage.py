@@ -62,6 +62,8 @@ def test_a_start_that_fails_wants_nothing_that_an_earlier_stop_wanted(tmp_path: 
         run_final(config, run)
     state = run.read_state()
     assert (state["wants_requeue"], state["stages"]["final"]["done"]) == (False, False)
+    assert state["stages"]["final"]["status"] == "failed"
+    assert "no scored architecture" in state["stages"]["final"]["reason"]
 
 
 def test_a_run_without_scores_says_so(tmp_path: Path) -> None:

@@ -118,6 +118,8 @@ def test_a_gradient_that_is_not_finite_updates_nothing(tmp_path):
     refused = checkpoint.load(tmp_path / "tiny" / "refused" / "step-000002").tensors["teacher"]
     for name, value in prepare(config, CPU).teacher.state_dict().items():
         assert torch.equal(refused[name], value)
+    state = config.run.directory.read_state()["stages"]["train"]
+    assert state["status"] == "failed" and "3 meta-iterations in a row" in state["reason"]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 1e30])

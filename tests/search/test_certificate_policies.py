@@ -98,10 +98,13 @@ def test_a_stopped_search_stays_stopped_until_the_policy_says_otherwise(place, t
     for more in ((), ("run.deadline=6000",)):
         with pytest.raises(RunError, match=r"lower bound has to be 0\.2"):
             searched(place, tmp_path / "a", 0, "stop", floor=0.2, more=more)
+        failed = RunDirectory(tmp_path / "a" / "campaign").read_state()["stages"]["search"]
+        assert failed["status"] == "failed" and "lower bound has to be 0.2" in failed["reason"]
     warnings: list[str] = []
     run, report = searched(place, tmp_path / "a", 0, "warn", floor=0.2, watch=Watch(warning=warnings.append))
     assert (report.architectures, len(warnings)) == (60, 2)
     assert run.read_state()["stages"]["search"]["doubt"] == warnings[-1]
+    assert run.read_state()["stages"]["search"]["status"] == "done"
 
 
 def test_the_inner_run_is_lengthened_until_the_ranking_is_good(place, tmp_path, table) -> None:

@@ -76,6 +76,7 @@ def test_a_stopped_shard_asks_for_a_requeue(place: Path) -> None:
     with pytest.raises(Requeue):
         search_shard(config, RunDirectory(place / "campaign"), place / "curriculum.h5", watch)
     assert len(read_journals(place / "campaign" / "journal").scores) == 2
+    assert RunDirectory(place / "campaign").read_state()["stages"]["search"]["status"] == "stopped"
 
 
 def test_the_jobs_of_an_array_are_shards_by_name(place: Path) -> None:
