@@ -179,8 +179,10 @@ def compact(run: Run, root: Root = RUNS, as_json: Json = False) -> None:
     Example: gtn scores compact digits
     """
     from gtn_hpc import scores
+    from gtn_hpc.scores.maintenance import require_unwritten
 
-    done = scores.compact(_run(run, root))
+    require_unwritten(found := _run(run, root))
+    done = scores.compact(found)
     if as_json:
         console.emit(asdict(done))
     elif done.into is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gtn_hpc.core.atomic import fsync_directory, replacing
-from gtn_hpc.core.errors import StorageError
+from gtn_hpc.core.errors import RunError, StorageError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import comparing, files, folding, keeping, tables
 from gtn_hpc.scores.columnar import from_bodies
@@ -100,6 +100,17 @@ class Compaction:
     journals: int
     kept: int
     set_aside: tuple[Path, ...]
+
+
+def require_unwritten(run: RunDirectory) -> None:
+    """Raises RunError where a living process writes to a journal of the run, as far as locks reach."""
+    held = [path.name for path in sorted(run.journal.glob("*.jsonl")) if is_held(path)]
+    if held:
+        more = f" and {len(held) - 1} more" if len(held) > 1 else ""
+        raise RunError(
+            f"A process is searching in {run.path}, or training its winners: it writes to the journal {held[0]}{more}.",
+            remedy="Wait for it, or end it.",
+        )
 
 
 def compact(run: RunDirectory) -> Compaction:

@@ -221,7 +221,8 @@ def test_search_goes_on_and_a_larger_budget_adds(workplace):
     assert grown["architectures"] == 6
     assert {row["arch"] for row in first["best"]} < {row["arch"] for row in grown["best"]}
     people = gtn("search", "small.yaml", "search.budget=6", cwd=workplace)
-    assert f"scoring 6/6  best {100 * grown['best'][0]['val_accuracy']:.1f} %" in people.err
+    done = 6 + grown["certified"]
+    assert f"certifying {done}/{done}  best {100 * grown['best'][0]['val_accuracy']:.1f} %" in people.err
     assert grown["best"][0]["arch"] in people.out
     assert "Spearman" in people.out
 
@@ -253,6 +254,14 @@ def test_scores_are_shown_checked_compared_joined_and_tidied(workplace, tmp_path
     assert (refused.code, "is there already" in refused.err, "--force" in refused.err) == (1, True, True)
     assert gtn("scores", "merge", "small", "-o", merged, "--force", cwd=workplace).code == 0
     assert gtn("scores", "merge", "small", merged, "-o", merged, cwd=workplace).code == 0
+    with scores.Journal(run / "journal", "living") as living:
+        refused = gtn("scores", "compact", "small", cwd=workplace)
+    assert (refused.code, "A process is searching in" in refused.err, living.path.name in refused.err) == (
+        1,
+        True,
+        True,
+    )
+    living.path.unlink()
     assert gtn("scores", "compact", "small", cwd=workplace).code == 0
     assert gtn("scores", "fsck", "small", "--json", cwd=workplace).json["sound"] is True
     assert gtn("scores", "digest", "small", cwd=workplace).out.strip() == digest
