@@ -1,6 +1,7 @@
 """The certificate while a search goes on: what is trained on real data, and what is done about a bad ranking."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -62,12 +63,14 @@ class Certifying:
         self._seconds_steps = {row.steps for row in before.certificates if row.source == "real_seconds"}
         self._pending: dict[str, Request] = {}
         self._study: Study | None = None
-        self._scoring = self._queued = self._passed = self._published = 0
+        self._scoring = self._queued = self._passed = 0
         self._finished = self._ended = False
         for row in before.certificates:
             self._backlog.learn(row)
         for tell in before.tells:
             self._tell(tell.ask, tell.arch, tell.fidelity, tell.value)
+        self._published = len(self._truth_seconds)
+        self._least = self._news_from({row.arch for row in before.certificates if row.source == "truth"})
 
     @property
     def ended(self) -> bool:
@@ -138,7 +141,7 @@ class Certifying:
         self._known[score.key] = score.val_accuracy
         if request.source == "real":
             self._truth_seconds.append(plain_seconds(score))
-            self._publish()
+            self._publish_now_and_then()
 
     def _advance(self) -> None:
         """Queues the trainings of parts that were drawn, and passes those whose truths are all there.
@@ -179,7 +182,7 @@ class Certifying:
         estimates, truths = self._numbers(blocks)
         if len(estimates.keys() & truths) >= self._section.minimum:
             certificate = self.certificate(blocks)
-            self._duties.publish(certificate)
+            self._publish(certificate)
             self._ended = not self._duties.decide(certificate, self._passed)
 
     def _steps_of(self, source: Source) -> int:
@@ -223,12 +226,29 @@ class Certifying:
         keys = [self._identity.key(request) for request in self._requests([arch], "real", self._section.steps)]
         return sum(self._known.get(key, math.nan) for key in keys) / len(keys)
 
-    def _publish(self) -> None:
+    def _news_from(self, archs: set[str]) -> Counter[int]:
+        """By length of the inner run, of how many architectures a certificate has to be to tell more than one of
+        those that have an estimate and a truth among `archs`."""
+        true = {arch for arch in archs & self._architectures.keys() if math.isfinite(self._truth(arch))}
+        least = Counter(
+            length for (arch, length), value in self._estimates.items() if arch in true and math.isfinite(value)
+        )
+        return Counter({length: count + 1 for length, count in least.items()})
+
+    def _publish(self, certificate: Certificate) -> None:
+        """Where it is not of fewer architectures than the last one, as at decisions on the first parts of a sample, and
+        of more than earlier starts knew."""
+        length, size = self._length(), certificate.spearman.n
+        if size >= self._least[length]:
+            self._least[length] = size
+            self._duties.publish(certificate)
+
+    def _publish_now_and_then(self) -> None:
         """At each truth while there are few, then whenever there are a tenth more: its cost grows with their number."""
         known = len(self._truth_seconds)
         if known >= max(3, self._published * 1.1):
             self._published = known
-            self._duties.publish(self.certificate(self._sample.blocks, INTERIM))
+            self._publish(self.certificate(self._sample.blocks, INTERIM))
 
 
 def decided_after(sizes: Sequence[int]) -> set[int]:

@@ -4,6 +4,7 @@ The real search stage over a table of made-up accuracies; only the training of n
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -106,6 +107,19 @@ def test_a_larger_budget_draws_another_sample_and_what_it_lacks_is_counted(said)
     grown = said(HALF, "search.budget=30")
     assert (grown[0].done, grown[-1].done) == (51, grown[-1].total)
     assert grown[-1].total >= 30 + 15 + 15
+
+
+def test_what_an_earlier_start_knew_is_not_told_as_news(said) -> None:
+    """A larger budget makes its decisions anew, on the parts of a sample one after another."""
+    first = spearmans(said(HALF, "search.budget=35"))
+    assert first[-1] == 18 and first == sorted(first)
+    again = spearmans(said(HALF, "search.budget=50"))
+    assert again[0] > 18 and again[-1] >= 25 and again == sorted(again)
+
+
+def spearmans(said: list[Said]) -> list[int]:
+    """Of how many architectures the certificates were that were told."""
+    return [int(found[1]) for one in said if (found := re.search(r"Spearman .* of (\d+) on real data", one.text))]
 
 
 def test_there_is_no_best_where_every_architecture_failed(said, monkeypatch) -> None:
