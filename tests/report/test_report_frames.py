@@ -147,8 +147,10 @@ def test_a_curriculum_without_an_evaluation_says_how_to_get_one(tmp_path):
 
     path = tmp_path / "curriculum.h5"
     write_curriculum(path, configured(tmp_path), evaluated=False)
-    with pytest.raises(StorageError, match="gtn evaluate"):
+    with pytest.raises(StorageError, match="gtn evaluate") as error:
         teaching.evaluated(teaching.read_lessons(path), path)
+    assert f"gtn evaluate {path} --config CONFIG --json" in error.value.remedy
+    assert "gtn train" in error.value.remedy and "gtn export" in error.value.remedy
 
 
 @pytest.mark.parametrize("spread", [0.5, 0.02, 0.006])

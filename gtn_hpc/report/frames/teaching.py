@@ -79,7 +79,11 @@ def learning(lessons: Lessons) -> pd.DataFrame:
 def evaluated(lessons: Lessons, path: Path) -> Lessons:
     """The lessons, or an error where nobody was taught by them."""
     if not lessons.accuracy:
-        raise StorageError(f"{path} holds no accuracies.", remedy=f"Measure them: gtn evaluate {path}")
+        raise StorageError(
+            f"{path} holds no accuracies of learners.",
+            remedy="Take one that gtn train wrote for images, or what gtn export made of it: these hold them. "
+            f"Of any other gtn evaluate {path} --config CONFIG --json prints them after each step, and keeps none in it.",
+        )
     return lessons
 
 
