@@ -82,7 +82,7 @@ def evaluated(lessons: Lessons, path: Path) -> Lessons:
         raise StorageError(
             f"{path} holds no accuracies of learners.",
             remedy="Take one that gtn train wrote for images, or what gtn export made of it: these hold them. "
-            f"Of any other gtn evaluate {path} --config CONFIG --json prints them after each step, and keeps none in it.",
+            f"Of any other gtn evaluate {path} --config CONFIG --json prints them after each step and keeps none.",
         )
     return lessons
 
