@@ -3,18 +3,12 @@
 import os
 import subprocess
 
-import pytest
 from gtn_process import gtn
 
 
-@pytest.mark.parametrize(
-    ("closed", "out", "err"),
-    [(">&-", "", "resumed"), ("<&- >&- 2>&-", "", "")],
-)
-def test_a_stage_with_closed_streams_does_its_work(launch, workplace, closed, out, err):
-    done = launch(["sh", "-c", f"gtn train small.yaml {closed}"], cwd=workplace)
-    assert (bool(done.stdout), bool(done.stderr)) == (bool(out), bool(err))
-    assert out in done.stdout and err in done.stderr
+def test_a_stage_with_closed_streams_does_its_work(launch, workplace):
+    done = launch(["sh", "-c", "gtn train small.yaml <&- >&- 2>&-"], cwd=workplace)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_errors_with_closed_output_are_told(launch, empty):
@@ -24,11 +18,12 @@ def test_errors_with_closed_output_are_told(launch, empty):
     assert launch(["sh", "-c", "gtn train nowhere.yaml 2>&-"], cwd=empty, check=False).returncode == 2
 
 
-@pytest.mark.parametrize("start", ["gtn", "python -u -m gtn_hpc"])
-def test_a_stage_outlasts_its_readers(empty, start):
+def test_a_stage_outlasts_its_readers(empty):
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([*start.split(), "train", "small.yaml"], cwd=empty, stdout=writer, stderr=writer, timeout=180)
+    done = subprocess.run(
+        ["python", "-u", "-m", "gtn_hpc", "train", "small.yaml"], cwd=empty, stdout=writer, stderr=writer, timeout=180
+    )
     os.close(writer)
     assert done.returncode == 0
     assert gtn("export", "small", "--digest", cwd=empty).code == 0
