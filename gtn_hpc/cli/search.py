@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,21 +138,23 @@ class Scoring:
         from gtn_hpc.scores.folding import Throttle
 
         self._meter, self._config, self._budget = meter, config, config.search.budget
+        self._certifies = config.search.certificate.fraction > 0
         self._scored, self._now_and_then = Scored(), Throttle(SHARE)
         self._best: float | None = None
         self._done, self._text = 0, ""
 
     def begun(self, before: "Journals") -> None:
-        rows: list[Row] = [*before.scores, *before.certificates, *before.tells]
+        rows: Iterable[Row] = chain(before.scores, before.certificates, before.tells)
         for row in rows:
             self._take(row)
-        for _, value in self._scored.told.values():
-            self._note(value)
+        for tell in before.tells:
+            self._note(tell.value)
         self._done = min(len({tell.order for tell in before.tells}), self._budget)
         self.show()
 
     def outcome(self, found: "Outcome") -> None:
-        self._scored.told[found.proposal.ask] = (found.proposal.arch.digest, found.value)
+        if self._certifies:
+            self._scored.told[found.proposal.ask] = (found.proposal.arch.digest, found.value)
         self._note(found.value)
         self._done = min(self._done + 1, self._budget)
         self._now_and_then(self.show)
@@ -173,11 +177,12 @@ class Scoring:
     def _take(self, row: "Row") -> None:
         from gtn_hpc.scores.rows import to_plain
 
-        self._scored.take(to_plain(row))
+        if self._certifies:
+            self._scored.take(to_plain(row))
 
     def show(self) -> None:
         """With a certificate its trainings count as well, and the time left is by kind of evaluation."""
-        if self._config.search.certificate.fraction == 0:
+        if not self._certifies:
             return self._meter.reach(self._done, self._text)
         left = self._scored.certificate_left(self._config, self._budget)
         found = self._scored.summary(time.time(), planned(self._config, self._budget), left)

@@ -82,36 +82,29 @@ def search_shard(config: Config, run: RunDirectory, curriculum: Path, watch: Wat
     before = read_more(reader := JournalReader(run.journal))
     require_own(before, setting, run)
     with failure_told(run, "search"):
-        return _score_part(config, run, setting, shard, before, reader, watch)
+        proposals = propose(config, setting)
+        if shard.index == 0:
+            write_down(proposals, before, reader, setting, run)
+        missing = _missing(proposals, before, setting, shard)
+        backlog = Backlog(setting.space, deadline_of(config.run, os.environ))
+        for row in before.scores:
+            backlog.learn(row)
+        backlog.extend(missing)
+        with open_local_pool(setting, run, shard.index) as pool:
+            for score in results(pool, takewhile(lambda _: not watch.stop(), backlog.rest())):
+                backlog.learn(score)
+                watch.row(score)
+        end_part(run, backlog, watch)
+        return len(missing)
 
 
-def _score_part(
-    config: Config,
-    run: RunDirectory,
-    setting: Setting,
-    shard: Shard,
-    before: Journals,
-    reader: JournalReader,
-    watch: Watch,
-) -> int:
-    """Gives the number of rows that were missing."""
-    proposals = propose(config, setting)
-    if shard.index == 0:
-        write_down(proposals, before, reader, setting, run)
-    missing = _missing(proposals, before, setting, shard)
-    backlog = Backlog(setting.space, deadline_of(config.run, os.environ))
-    for row in before.scores:
-        backlog.learn(row)
-    backlog.extend(missing)
-    with open_local_pool(setting, run, shard.index) as pool:
-        for score in results(pool, takewhile(lambda _: not watch.stop(), backlog.rest())):
-            backlog.learn(score)
-            watch.row(score)
+def end_part(run: RunDirectory, backlog: Backlog, watch: Watch) -> None:
+    """Folds all rows of the run, and raises Requeue where this part was stopped, or where something is left that would
+    not end before the deadline."""
     fold_and_tell(run, watch.warning)
     if watch.stop():
         raise Requeue("The search was stopped.", remedy="Start it again: it goes on where it was.")
     backlog.require_begun()
-    return len(missing)
 
 
 def propose(config: Config, setting: Setting) -> list[Proposal]:

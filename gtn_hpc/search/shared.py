@@ -7,20 +7,17 @@ from pathlib import Path
 
 from gtn_hpc.cluster.deadline import deadline_of
 from gtn_hpc.config import Config
-from gtn_hpc.core.errors import Requeue
 from gtn_hpc.core.records import Score
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.core.status import failure_told
 from gtn_hpc.farm import results
 from gtn_hpc.farm.claims import Claims
-from gtn_hpc.scores.folding import fold_and_tell
-from gtn_hpc.scores.replay import JournalReader, Journals, read_more
+from gtn_hpc.scores.replay import JournalReader, read_more
 from gtn_hpc.scores.rows import from_plain
-from gtn_hpc.search.algorithm import Proposal
 from gtn_hpc.search.backlog import Backlog
 from gtn_hpc.search.belonging import require_own
 from gtn_hpc.search.pools import open_local_pool, setting_of
-from gtn_hpc.search.shards import propose, write_down
+from gtn_hpc.search.shards import end_part, propose, write_down
 from gtn_hpc.search.study import requests_of
 from gtn_hpc.search.watch import SILENT, Watch
 from gtn_hpc.training.request import Request
@@ -48,35 +45,19 @@ def search_shared(config: Config, run: RunDirectory, curriculum: Path, watch: Wa
     before, proposals = read_more(reader := JournalReader(run.journal)), propose(config, setting)
     require_own(before, setting, run)
     with failure_told(run, "search"):
-        return _score_claimed(config, run, setting, proposals, before, reader, watch)
-
-
-def _score_claimed(
-    config: Config,
-    run: RunDirectory,
-    setting: Setting,
-    proposals: list[Proposal],
-    before: Journals,
-    reader: JournalReader,
-    watch: Watch,
-) -> int:
-    """Gives the number of scores."""
-    scored = 0
-    write_down(proposals, before, reader, setting, run)
-    backlog = Backlog(setting.space, deadline_of(config.run, os.environ))
-    with Claims(run.journal / "claims", config.search.expiry) as claims, open_local_pool(setting, run) as pool:
-        rows = Rows(reader, backlog, claims)
-        rows.take_in(before.scores)
-        key = setting.identity.key
-        backlog.extend(r for r in requests_of(proposals, config.search.replicas) if key(r) not in rows.known)
-        for score in results(pool, _taken(backlog, setting, rows, claims, watch)):
-            watch.row(score)
-            scored += 1
-    fold_and_tell(run, watch.warning)
-    if watch.stop():
-        raise Requeue("The search was stopped.", remedy="Start it again: it goes on where it was.")
-    backlog.require_begun()
-    return scored
+        scored = 0
+        write_down(proposals, before, reader, setting, run)
+        backlog = Backlog(setting.space, deadline_of(config.run, os.environ))
+        with Claims(run.journal / "claims", config.search.expiry) as claims, open_local_pool(setting, run) as pool:
+            rows = Rows(reader, backlog, claims)
+            rows.take_in(before.scores)
+            key = setting.identity.key
+            backlog.extend(r for r in requests_of(proposals, config.search.replicas) if key(r) not in rows.known)
+            for score in results(pool, _taken(backlog, setting, rows, claims, watch)):
+                watch.row(score)
+                scored += 1
+        end_part(run, backlog, watch)
+        return scored
 
 
 class Rows:
