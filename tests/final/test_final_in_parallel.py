@@ -22,7 +22,7 @@ from gtn_hpc.scores.rows import FinalRow
 
 pytest.importorskip("mpi4py")
 WAIT = 240.0
-EPOCHS = "final.epochs=8"
+EPOCHS = "final.epochs=4"
 ACCURACIES = (0.2, 0.9, 0.5, 0.7)
 WINNERS = 3
 
@@ -38,7 +38,7 @@ THIRD = "step-000003"
 def serial(tmp_path_factory: pytest.TempPathFactory) -> list[FinalRow]:
     """Trained one after another, each in one stretch."""
     root = tmp_path_factory.mktemp("serial")
-    config, run, _ = scored(root, ACCURACIES, EPOCHS, f"final.top_k={WINNERS}", "final.checkpoint_every=8")
+    config, run, _ = scored(root, ACCURACIES, EPOCHS, f"final.top_k={WINNERS}", "final.checkpoint_every=4")
     return [same(row) for row in run_final(config, run)]
 
 
@@ -89,7 +89,7 @@ def rows_of(run: RunDirectory) -> list[FinalRow]:
 def test_rows_do_not_depend_on_who_trained_them(tmp_path: Path, serial: list[FinalRow], how: str) -> None:
     """Each in one stretch, so that whoever has it is busy while the others are handed out."""
     _, run = prepared(tmp_path)
-    with gtn_final(run, how, "final.checkpoint_every=8") as process:
+    with gtn_final(run, how, "final.checkpoint_every=4") as process:
         told, complaints = process.communicate(timeout=WAIT)
     assert process.returncode == 0, complaints
     assert [row["arch"] for row in json.loads(told)["final"]] == [row.arch for row in serial]

@@ -46,6 +46,7 @@ def _config() -> dict[str, Any]:
     axis = {"gridColor": PALETTE["rule"], "domainColor": PALETTE["faint"], "tickColor": PALETTE["faint"]}
     return {
         "background": "transparent",
+        "padding": {"left": 5, "top": 5, "right": 24, "bottom": 5},  # half of the last label of an axis
         "font": "system-ui, sans-serif",
         "autosize": {"type": "fit-x", "contains": "padding"},
         "view": {"stroke": None},
