@@ -7,6 +7,8 @@ meta-loss differentiates through them); with a number they hold the usual runnin
 computes the same in fewer passes, and leaves the statistics out of the graph.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -91,6 +93,19 @@ def use_running_statistics(module: nn.Module, momentum: float | None) -> None:
     for layer in module.modules():
         if isinstance(layer, BatchNorm):
             layer.momentum = momentum
+
+
+def without_start(module: nn.Module, buffers: Mapping[str, Tensor], steps: int) -> dict[str, Tensor]:
+    """The `buffers` of `module` after `steps` training steps, its running averages corrected for their start at mean 0
+    and variance 1, which still weighs 43 % after 8 steps."""
+    corrected = dict(buffers)
+    for name, layer in module.named_modules():
+        if isinstance(layer, BatchNorm) and layer.momentum is not None:
+            share = (1 - layer.momentum) ** steps
+            for statistic, start in (("mean", 0.0), ("var", 1.0)):
+                place = f"{name}.{statistic}" if name else statistic
+                corrected[place] = (buffers[place] - share * start) / (1 - share)
+    return corrected
 
 
 def column(values: Tensor, x: Tensor) -> Tensor:

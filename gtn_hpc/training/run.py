@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch.nn import functional as F
@@ -12,6 +12,7 @@ from gtn_hpc.core.records import Batch, Hyper
 from gtn_hpc.data import ImageSet
 from gtn_hpc.inner.engine import Episode
 from gtn_hpc.inner.step import Learner, LearnerState, evaluate
+from gtn_hpc.models.norm import without_start
 from gtn_hpc.training.steppers import Begin, Plain
 
 
@@ -50,7 +51,7 @@ def train(
     """Goes on from `progress` to `until` steps, and measures on `images` after each number of steps in `at`.
 
     Equal, bit for bit, to a straight run for any way of cutting it in pieces; `begin` says how steps are taken, `chunk`
-    how many images are measured at a time.
+    how many images are measured at a time. Running averages of batch norm count without the share of their start.
 
     Raises:
         NonFiniteError: a measured loss is not finite.
@@ -60,7 +61,9 @@ def train(
         stepper.step(t, *_detached(episode, t))
         if t + 1 in at:
             began = _now(images)
-            curve[t + 1] = measure(learner, stepper.state(), images, chunk)
+            state = stepper.state()
+            settled = replace(state, buffers=without_start(learner.module, state.buffers, t + 1))
+            curve[t + 1] = measure(learner, settled, images, chunk)
             measuring += time.perf_counter() - began if t + 1 < until else 0.0
     return Progress(max(until, progress.steps), stepper.state(), curve, measuring)
 

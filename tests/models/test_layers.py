@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from gtn_hpc.models.layers import Conv2d, LeakyReLU, Linear, initialise
-from gtn_hpc.models.norm import BatchNorm, use_running_statistics
+from gtn_hpc.models.norm import BatchNorm, use_running_statistics, without_start
 
 
 def draws(seed: int = 0) -> torch.Generator:
@@ -63,6 +63,23 @@ def test_mean_only_batch_norm_subtracts_the_mean_and_does_not_scale() -> None:
     assert [name for name, _ in norm.named_parameters()] == ["bias"]
     torch.testing.assert_close(norm(x), x - x.mean(dim=(0, 2, 3), keepdim=True))
     torch.testing.assert_close(norm.eval()(x + 1), x + 1 - x.mean(dim=(0, 2, 3), keepdim=True))
+
+
+def test_running_averages_without_their_start_are_means_of_the_batches() -> None:
+    norm = initialise(BatchNorm(3).double(), draws())
+    module, seen = nn.Sequential(norm), draws()
+    use_running_statistics(module, 0.1)
+    batches = [2 + torch.randn(8, 3, generator=seen, dtype=torch.float64) for _ in range(4)]
+    for steps, batch in enumerate(batches, 1):
+        module(batch)
+        weights = torch.tensor([0.9**age for age in reversed(range(steps))], dtype=torch.float64)
+        found = without_start(module, dict(module.named_buffers()), steps)
+        for name, of in (("0.mean", torch.mean), ("0.var", lambda x, dim: x.var(dim, correction=0))):
+            means = torch.stack([of(x, 0) for x in batches[:steps]])
+            torch.testing.assert_close(found[name], weights @ means / weights.sum())
+    use_running_statistics(module, None)
+    left = without_start(module, dict(module.named_buffers()), 4)
+    assert all(left[name] is buffer for name, buffer in module.named_buffers())
 
 
 def test_statistics_are_of_the_last_batch_or_running() -> None:

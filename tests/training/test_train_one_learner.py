@@ -14,6 +14,7 @@ from gtn_hpc.inner.optimisers import SGD
 from gtn_hpc.inner.step import Learner, evaluate
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.learners import LearnerSpec, build_learner
+from gtn_hpc.models.norm import use_running_statistics
 from gtn_hpc.training.run import Measurement, Progress, measure, train
 from gtn_hpc.training.streams import RealBatches, constant, cosine
 
@@ -52,6 +53,19 @@ def test_training_on_real_batches_learns(splits: Splits, learner: Learner) -> No
     start = Progress(0, learner.initial_state())
     end = train(learner, start, real_batches(splits, 60), splits.validation, until=60, at=(60,))
     assert end.curve[60].accuracy > 0.6 > measure(learner, start.state, splits.validation).accuracy
+
+
+def test_after_one_step_a_running_average_measures_as_the_statistics_of_that_batch(
+    splits: Splits, learner: Learner
+) -> None:
+    found = []
+    for momentum in (None, 0.1):
+        use_running_statistics(learner.module, momentum)
+        start = Progress(0, learner.initial_state())
+        end = train(learner, start, real_batches(splits, 1), splits.validation, until=1, at=(1,))
+        found.append(end.curve[1].loss)
+    assert found[1] == pytest.approx(found[0], rel=1e-5)
+    assert measure(learner, end.state, splits.validation).loss != pytest.approx(found[0], rel=1e-2)
 
 
 def test_a_measurement_does_not_depend_on_its_batches(splits: Splits, learner: Learner) -> None:
