@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -51,7 +51,8 @@ class Run(Section):
 
 
 class Augment(Section):
-    """Changes to real training images, drawn anew each time one is shown."""
+    """Changes to real training images: under `data` to those of the meta-loss, under `final.recipe` to those that train
+    winners and truths; drawn anew each time one is shown."""
 
     crop: int = Field(0, ge=0, description="random crop after padding by this many pixels")
     flip: bool = Field(False, description="mirror half of the images left to right")
@@ -64,7 +65,16 @@ class Data(Section):
     validation: float = Field(0.1, gt=0, description="share (< 1) or number of training images held out to choose by")
     test: float = Field(0.2, gt=0, description="share (< 1) or number of images for the test, where the set has none")
     train: int | None = Field(None, gt=0, description="use only this many training images (all if empty)")
+    seed: int | None = Field(
+        None, ge=0, description="seed of the split into training and held-out images (empty: run.seed)"
+    )
     augment: Augment = Augment()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What an accuracy depends on, as JSON: without the place of the set and the meta-loss's changes."""
+        beside = {"root", "augment"} | ({"seed"} if self.seed is None else set())
+        return self.model_dump(mode="json", exclude=beside)
 
     @field_validator("validation", "test")
     @classmethod
@@ -208,7 +218,11 @@ class Reinforcement(Section):
 
     environment: str = Field("CartPole-v1", description="name of the environment in gymnasium")
     copies: int = Field(16, ge=1, description="copies of it that a learner plays side by side")
-    limit: int | None = Field(None, ge=1, description="steps after which an episode is cut (empty: the environment's)")
+    limit: int | None = Field(
+        None,
+        ge=1,
+        description="steps after which an episode is cut in teaching (empty: the environment's); judging: rl.horizons",
+    )
     scale: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
         None, description="unit of each number of an observation (empty: its spread under a policy of chance)"
     )

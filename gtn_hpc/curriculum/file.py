@@ -16,7 +16,7 @@ import torch
 from gtn_hpc import storage
 from gtn_hpc.config import Config
 from gtn_hpc.config.curriculum import require_file, stated_cycle, stated_inner
-from gtn_hpc.core.errors import DataError, StorageError
+from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.curriculum.parts import DIMS, SCHEMA, per_channel, read_values
@@ -149,20 +149,6 @@ def _learners(path: Path, attributes: Mapping[str, Any]) -> tuple[str, ...]:
         raise StorageError(
             f"{path}: its attribute 'learners' is not a list as JSON: {error}.", remedy="Export it again."
         ) from error
-
-
-def require_fit(taught: CurriculumFile, image: ImageShape, classes: int, name: str) -> None:
-    """Passes where the curriculum shows images as those of the image set `name`.
-
-    Raises:
-        DataError: they have another size, or other classes.
-    """
-    if (taught.image, taught.classes) != (image, classes):
-        raise DataError(
-            f"The curriculum {taught.path} shows images of {taught.image} in {taught.classes} classes; "
-            f"the image set {name} has {image} in {classes}.",
-            remedy="Take a curriculum that was taught on this image set, or its own set (data.name).",
-        )
 
 
 def _array(value: torch.Tensor, name: str) -> Any:

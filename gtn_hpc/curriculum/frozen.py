@@ -35,6 +35,10 @@ class Frozen(Curriculum):
         x, y = self.x.flatten(0, 1), self.y.flatten(0, 1)
         return self.shown(index, lambda rows: [Batch(x[row], y[row]) for row in rows])
 
+    def showing(self, x: Tensor) -> "Frozen":
+        """The same with other images."""
+        return Frozen(x, self.y, *self.schedule.table(), self.order, self.cycle)
+
     def repeated(self, passes: int) -> "Frozen":
         """The whole of it `passes` times, one after another."""
         lr, momentum = (values.repeat(passes) for values in self.schedule.table())

@@ -21,6 +21,22 @@ Parts = tuple[Labelled, Labelled, Labelled]
 
 
 @dataclass(frozen=True, eq=False)
+class Numbers:
+    """Which of a set's `total` images are in each split; none in `test` where the set has its `own_test`."""
+
+    total: int
+    own_test: bool
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+    def trained_on(self, section: Data, seed: int) -> int:
+        """How many of the images that are held out here are training images under another section and seed."""
+        other = cut(self.total, section, seed, own_test=self.own_test)
+        return int(np.isin([*self.validation, *self.test], other.train).sum())
+
+
+@dataclass(frozen=True, eq=False)
 class Splits:
     """An image set ready for use; `name` stands beside every result, `found` says where it was read."""
 
@@ -30,6 +46,7 @@ class Splits:
     test: ImageSet
     class_names: tuple[str, ...]
     found: str
+    numbers: Numbers
 
     @property
     def shape(self) -> ImageShape:
@@ -48,7 +65,8 @@ def load(
     dtype: torch.dtype = torch.float32,
     hold_bytes: int = HOLD_BYTES,
 ) -> Splits:
-    """Reads the set that `section` names and splits it by `seed`; a set's own test split is kept as it is.
+    """Reads the set that `section` names and splits it by its seed, else by `seed`; a set's own test split is kept as
+    it is.
 
     All splits are normalised with the statistics of the training split. Sets whose normalised images take at most
     `hold_bytes` keep them on the device, which makes drawing a batch quicker.
@@ -64,14 +82,14 @@ def load(
             f"data.train is {section.train}, but {found.name} has {len(found.classes)} classes",
             remedy="Train on more images, several of each class, or leave data.train empty for all.",
         )
-    parts = split(found, section, seed)
-    _require_judges(section, found, parts)
-    return resident(found, parts, device, dtype, hold_bytes)
+    numbers = cut(len(found.train), section, seed, own_test=found.test is not None)
+    _require_judges(section, found, numbers)
+    return resident(found, numbers, device, dtype, hold_bytes)
 
 
-def _require_judges(section: Data, found: Source, parts: Parts) -> None:
-    taken = [("validation", section.validation, parts[1]), ("test", section.test, parts[2])]
-    for key, share, part in taken if found.test is None else taken[:1]:
+def _require_judges(section: Data, found: Source, numbers: Numbers) -> None:
+    held_out = [("validation", section.validation, numbers.validation), ("test", section.test, numbers.test)]
+    for key, share, part in held_out[:1] if numbers.own_test else held_out:
         if len(part) < 2:
             raise ConfigError(
                 f"data.{key} = {share:g} takes one image of {found.name}: one is none to judge by",
@@ -81,18 +99,19 @@ def _require_judges(section: Data, found: Source, parts: Parts) -> None:
 
 def resident(
     found: Source,
-    parts: Parts,
+    numbers: Numbers,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     hold_bytes: int = HOLD_BYTES,
 ) -> Splits:
-    """The `parts` of `found` where they are used, normalised as `load` says."""
+    """The splits of `found` where they are used, normalised as `load` says."""
+    parts = taken(found, numbers)
     normalisation = Normalisation.of(torch.from_numpy(parts[0].images).to(device), dtype)
     size = sum(part.images.size for part in parts) * torch.finfo(dtype).bits // 8
     train, validation, test = (
         _resident(part, len(found.classes), normalisation, hold=size <= hold_bytes) for part in parts
     )
-    return Splits(found.name, train, validation, test, found.classes, found.found)
+    return Splits(found.name, train, validation, test, found.classes, found.found, numbers)
 
 
 def require_augment(settings: Augment, image: ImageShape, key: str) -> None:
@@ -110,25 +129,28 @@ def require_augment(settings: Augment, image: ImageShape, key: str) -> None:
             )
 
 
-def split(found: Source, section: Data, seed: int) -> Parts:
-    """Train, validation, test: a permutation by `seed` cut in pieces, so `section.train` changes only the first.
+def cut(total: int, section: Data, seed: int, *, own_test: bool) -> Numbers:
+    """A permutation of a set's `total` images by the section's seed, else by `seed`, cut in pieces: test (unless the
+    set has its `own_test`), validation, train. So `section.train` changes only the last.
 
     Raises:
         ConfigError: there are not so many images.
     """
-    order = numpy_rng(seed, "data.splits").permutation(len(found.train))
-    test, rest = found.test, order
-    if test is None:
-        cut = _count(section.test, len(order), "test")
-        test, rest = _taken(found.train, order[:cut]), order[cut:]
-    cut = _count(section.validation, len(rest), "validation")
-    validation, rest = rest[:cut], rest[cut:]
+    order = numpy_rng(seed if section.seed is None else section.seed, "data.splits").permutation(total)
+    test, rest = np.split(order, [0 if own_test else _count(section.test, total, "test")])
+    validation, rest = np.split(rest, [_count(section.validation, len(rest), "validation")])
     if section.train is not None and section.train > len(rest):
         raise ConfigError(
-            f"{found.name}: data.train asks for {section.train} images, but {len(rest)} are left beside the held-out",
+            f"data.train asks for {section.train} images, but {len(rest)} are left beside the held-out",
             remedy=f"Lower data.train to {len(rest)} or less, or leave it empty for all.",
         )
-    return _taken(found.train, rest[: section.train]), _taken(found.train, validation), test
+    return Numbers(total, own_test, rest[: section.train], validation, test)
+
+
+def taken(found: Source, numbers: Numbers) -> Parts:
+    """The images and labels of each split."""
+    test = found.test or _taken(found.train, numbers.test)
+    return _taken(found.train, numbers.train), _taken(found.train, numbers.validation), test
 
 
 def _count(share: float, total: int, key: str) -> int:

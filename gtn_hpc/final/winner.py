@@ -46,7 +46,7 @@ def space_of(config: Config) -> SpaceSection:
 def key_of(config: Config, arch: Architecture) -> str:
     """32 hex digits that name all that a final training depends on."""
     run = {"seed": config.run.seed, "threads": config.run.threads, "precision": config.run.precision}
-    data = config.data.model_dump(mode="json", exclude={"root", "augment"})
+    data = config.data.identity
     recipe = config.final.recipe.model_dump(mode="json")
     space = space_of(config).model_dump(mode="json")
     return digest([arch.to_json(), run, data, recipe, config.final.epochs, space])[:32]

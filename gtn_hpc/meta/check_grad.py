@@ -40,7 +40,7 @@ FLOOR = 1e-6
 """A part's gradient counts as at least this share of the whole gradient's norm, when errors are made relative."""
 
 STEPS = 3
-"""Inner steps that are checked, the last ones of the curriculum, unless a replica is replayed."""
+"""Inner steps that are checked, those of a random teacher of a curriculum so short, unless a replica is replayed."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,10 @@ def check_gradients(config: Config, *, replay: Path | None = None) -> list[Check
 
     A part whose gradient by the graph of all steps is not finite, or too large for `run.precision`, has one row alone.
 
-    Checked is replica 0 of meta-iteration 0 over the last three inner steps, or with `replay` the first replica
-    of a refused meta-iteration, with the teacher of that moment and all its steps. Costs some dozen meta-gradients and
-    16 trainings a part. The adjoint `compiled` is left out: it is the traced one after half a minute of compiling.
+    Checked is replica 0 of meta-iteration 0, with a random teacher of three inner steps, or with `replay` the first
+    replica of a refused meta-iteration, with the teacher of that moment and all its steps. Costs some dozen
+    meta-gradients and 16 trainings a part. The adjoint `compiled` is left out: it is the traced one after half a minute
+    of compiling.
 
     Raises:
         CheckpointError: `replay` is no directory of a refused meta-iteration.

@@ -10,8 +10,8 @@ import torch
 from gtn_hpc.config import Config, parse
 from gtn_hpc.config.teaching import Inner, Learner
 from gtn_hpc.core.errors import UsageError, nearest
-from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.file import CurriculumFile
+from gtn_hpc.curriculum.fitting import fitted
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import Splits, load
 from gtn_hpc.meta.evaluation import Evaluation, evaluate_teacher
@@ -50,11 +50,11 @@ def judge(
     steps.
 
     Raises:
-        DataError: the images of `config` are missing, or of another size than the curriculum's.
+        DataError: the images of `config` are missing, of another size than the curriculum's, or taught it themselves.
     """
     torch.set_num_threads(config.run.threads)
-    config, splits = with_optimiser(config, taught), _images(config, taught, device)
-    frozen = taught.frozen.to(device, PRECISIONS[config.run.precision].dtype)
+    config, splits = with_optimiser(config, taught), _images(config, device)
+    frozen = fitted(taught, splits, config).to(device, PRECISIONS[config.run.precision].dtype)
     return evaluate_teacher(
         config, frozen, splits, learners=learners, split=split, real_data=real_data, longer=longer, tell=tell
     )
@@ -87,8 +87,8 @@ def reencode(taught: CurriculumFile, path: Path, dtype: str, device: torch.devic
 
         reencode_policies(taught, config, path, dtype, device, passes)
         return
-    splits, before = _images(config, taught, device), read_evaluation(taught.path)
-    rounded = rounded_to(dtype, taught.frozen).repeated(passes).to(device)
+    splits, before = _images(config, device), read_evaluation(taught.path)
+    rounded = rounded_to(dtype, fitted(taught, splits, config)).repeated(passes).to(device)
     after = None
     if before is not None:
         config = with_optimiser(config, taught)
@@ -104,16 +104,13 @@ def reencode(taught: CurriculumFile, path: Path, dtype: str, device: torch.devic
     export(path, config, splits, rounded, after, dtype)
 
 
-def _images(config: Config, taught: CurriculumFile, device: torch.device) -> Splits:
-    splits = load(config.data, seed=config.run.seed, device=device, dtype=use_precision(config.run.precision).dtype)
-    file.require_fit(taught, splits.shape, splits.classes, splits.name)
-    return splits
+def _images(config: Config, device: torch.device) -> Splits:
+    return load(config.data, seed=config.run.seed, device=device, dtype=use_precision(config.run.precision).dtype)
 
 
 def rounded_to(dtype: str, own: Frozen) -> Frozen:
     """The curriculum with images that a file of `dtype` can hold."""
-    x = own.x.to(getattr(torch, dtype)).to(own.x.dtype)
-    return Frozen(x, own.y, *own.schedule.table(), own.order, own.cycle)
+    return own.showing(own.x.to(getattr(torch, dtype)).to(own.x.dtype))
 
 
 def with_optimiser(config: Config, taught: CurriculumFile) -> Config:

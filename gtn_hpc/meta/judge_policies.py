@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from gtn_hpc.config import Config
-from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.file import CurriculumFile
+from gtn_hpc.curriculum.fitting import require_fit
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.environments import Scale
 from gtn_hpc.meta.arena import Arena, enter_arena
@@ -47,7 +47,7 @@ def _arena(taught: CurriculumFile, config: Config, device: torch.device) -> tupl
     config = with_optimiser(config, taught)
     assert config.rl is not None
     arena = enter_arena(config, config.rl, device)
-    file.require_fit(taught, arena.shape, arena.classes, config.rl.environment)
+    require_fit(taught, arena.shape, arena.classes, config.rl.environment)
     told = taught.description
     units = Units.of(Scale(np.array(told.mean), np.array(told.std)), arena.dtype, device)
     return replace(arena, units=units), taught.frozen.to(device, arena.dtype)

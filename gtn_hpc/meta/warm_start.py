@@ -24,7 +24,7 @@ def start_from_real(teacher: Curriculum, images: ImageSet, passes: int, generato
     """Fits the pool of `teacher` to training images of the same classes by mean squared error.
 
     `passes` over the curriculum's batches; cost: a generator's forward and backward pass a batch. Distilled pixels are
-    copied instead.
+    copied instead. Both are cut to the range of a generator's images, 1.96 standard deviations.
 
     Raises:
         ConfigError: the arm has no images of its own to fit.

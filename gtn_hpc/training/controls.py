@@ -1,4 +1,4 @@
-"""Curricula that a teacher must do better than: a random real subset, and a teacher before its meta-training."""
+"""Curricula that a teacher must do better than: a random real subset, and what a random teacher shows."""
 
 import torch
 from torch import Tensor
@@ -41,7 +41,10 @@ def _places(taught: Frozen) -> Tensor:
 
 @torch.no_grad()
 def _untrained(room: Room) -> Frozen:
-    """What the teacher of the configuration shows at its random initialisation, as long as the curriculum in use."""
+    """What the teacher of the configuration shows at its random initialisation, as long as the curriculum in use.
+
+    A start from real images is not made: it would need the meta-training's own, and it teaches by itself.
+    """
     config, taught = room.config, room.taught
     section = config.teacher.curriculum
     arm = "full" if section.arm == "real_data" else section.arm

@@ -12,7 +12,7 @@ Source = Literal["curriculum", "real", "real_steps", "real_seconds", "real_subse
 """What a learner is taught by: the curriculum, real data until its truth is known, or a control of the certificate.
 
 Controls: real data for as many steps or as many seconds as the curriculum takes, and in the curriculum's place a random
-real subset, or what a teacher shows before its meta-training.
+real subset, or what a random teacher shows (without a start from real images).
 """
 
 REAL = {"real", "real_steps", "real_seconds"}
@@ -20,6 +20,9 @@ REAL = {"real", "real_steps", "real_seconds"}
 
 USED = {"lr", "momentum", "batch", "crop", "flip", "cutout"}
 """The settings of `final.recipe` that training on real data for a number of steps depends on."""
+
+STATISTICS = "running, without their start"
+"""Of batch norm in learners on real data, when they are measured."""
 
 CHUNKS = (256, 256, 32)
 """Images that are judged at a time, in the first training and in those after memory ended."""
@@ -75,13 +78,13 @@ class Identity:
             "seed": config.run.seed,
             "threads": config.run.threads,
             "precision": config.run.precision,
-            "data": config.data.model_dump(mode="json", exclude={"root", "augment"}),
+            "data": config.data.identity,
             "space": config.search.space.model_dump(mode="json"),
         }
         recipe = config.final.recipe.model_dump(mode="json", include=USED)
         taught = {"digest": curriculum, "inner": dict(inner)}
         ways = {"fast": config.search.fast}
-        sources = canonical_json({"taught": taught}), canonical_json({"real": recipe})
+        sources = canonical_json({"taught": taught}), canonical_json({"real": recipe, "statistics": STATISTICS})
         return cls(canonical_json(common), *sources, canonical_json(ways), _untrained(config))
 
     def stream(self, request: Request) -> str:

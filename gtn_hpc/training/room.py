@@ -6,7 +6,8 @@ import torch
 
 from gtn_hpc.config import Config
 from gtn_hpc.core.errors import DataError
-from gtn_hpc.curriculum.file import read, require_fit
+from gtn_hpc.curriculum.file import read
+from gtn_hpc.curriculum.fitting import fitted
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.data import Splits, load, require_augment
 from gtn_hpc.inner.optimisers import InnerOptimiser, make_optimiser
@@ -39,7 +40,7 @@ def furnish(setting: Setting, device: torch.device) -> Room:
     """Loads images and curriculum to `device`, and sets this process's threads and arithmetic.
 
     Raises:
-        DataError: the image set is missing, or the curriculum does not fit it.
+        DataError: the image set is missing, or the curriculum does not fit it or was taught on what judges here.
         StorageError: the curriculum file cannot be read.
         ConfigError: steps are asked for that no training comes to, or of the images what they do not have.
     """
@@ -55,6 +56,5 @@ def furnish(setting: Setting, device: torch.device) -> Room:
             f"The curriculum {curriculum} is not the one that this search began with.",
             remedy="Bring the old file back, or start another run with the new one.",
         )
-    require_fit(file, splits.shape, splits.classes, splits.name)
-    begin = make_stepper(config.search.fast, device)
-    return Room(config, splits, file.frozen, make_optimiser(setting.inner), device, begin)
+    frozen, begin = fitted(file, splits, config), make_stepper(config.search.fast, device)
+    return Room(config, splits, frozen, make_optimiser(setting.inner), device, begin)

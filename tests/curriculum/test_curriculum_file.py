@@ -16,6 +16,7 @@ from gtn_hpc.core.errors import DataError, StorageError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.file import Description
+from gtn_hpc.curriculum.fitting import require_fit
 from gtn_hpc.curriculum.frozen import Frozen
 from gtn_hpc.curriculum.parts import SCHEMA
 from gtn_hpc.storage import Column
@@ -279,6 +280,6 @@ def test_scores_are_no_curriculum(path):
 def test_images_of_another_size_are_refused(path, image, classes):
     file.write(path, frozen(), DESCRIPTION, config="")
     found = file.read(path)
-    file.require_fit(found, ImageShape(1, 8, 8), K, "digits")
+    require_fit(found, ImageShape(1, 8, 8), K, "digits")
     with pytest.raises(DataError, match=r"1x8x8 in 2 classes"):
-        file.require_fit(found, image, classes, "other")
+        require_fit(found, image, classes, "other")

@@ -12,7 +12,7 @@ from gtn_hpc.config.teaching import Data
 from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.data import describe, load
 from gtn_hpc.data.source import Source, labelled
-from gtn_hpc.data.splits import split
+from gtn_hpc.data.splits import cut, taken
 
 
 def numbered(count, test=None):
@@ -25,6 +25,10 @@ def numbered(count, test=None):
 
     own_test = None if test is None else part(count, test)
     return Source("numbered", part(0, count), own_test, ("0", "1"), "numbered")
+
+
+def split(found, section, seed):
+    return taken(found, cut(len(found.train), section, seed, own_test=found.test is not None))
 
 
 def identities(part):
@@ -63,6 +67,22 @@ def test_a_limit_takes_training_images_away_and_nothing_else(limit, seed):
     limited = split(found, Data(train=limit), seed)
     assert identities(limited[0]) == identities(whole[0])[:limit]
     assert [identities(part) for part in limited[1:]] == [identities(part) for part in whole[1:]]
+
+
+def test_a_seed_of_the_splits_own_goes_before_that_of_the_run():
+    assert np.array_equal(cut(100, Data(seed=4), 0, own_test=True).train, cut(100, Data(), 4, own_test=True).train)
+
+
+@settings(max_examples=40, deadline=None)
+@given(sections=st.tuples(SHARE, SHARE), seeds=st.tuples(*2 * [st.integers(0, 2)]), own_test=st.booleans())
+def test_images_held_out_here_and_trained_on_there_are_counted(sections, seeds, own_test):
+    here, there = (Data(validation=share, test=0.1, train=40) for share in sections)
+    numbers, other = (
+        cut(100, section, seed, own_test=own_test) for section, seed in zip((here, there), seeds, strict=True)
+    )
+    held_out = set(numbers.validation) | set(numbers.test)
+    assert numbers.trained_on(there, seeds[1]) == len(held_out & set(other.train))
+    assert numbers.trained_on(here, seeds[0]) == 0
 
 
 def test_labels_go_with_their_images():

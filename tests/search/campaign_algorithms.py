@@ -69,7 +69,7 @@ def on_digits(seeds: int, done: list[Row]) -> Iterator[Row]:
     for algorithm, (section, budget) in ON_DIGITS.items():
         for seed in missing(done, "digits", algorithm, seeds):
             place = Path(tempfile.mkdtemp(prefix="algorithms-"))
-            curriculum(place / "curriculum.h5", steps=STEPS, data=DATA)
+            curriculum(place / "curriculum.h5", steps=STEPS, split=[*DATA, f"run.seed={seed}"])
             options = [f"search.algorithm={section}", f"search.budget={budget}", f"run.seed={seed}"]
             campaign(place, *CHAINS, *options)
             changes, steps = costs(place / "campaign" / "journal", asked=algorithm == "random")

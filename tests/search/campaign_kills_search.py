@@ -35,7 +35,12 @@ from gtn_hpc.scores.opened import open as open_scores
 from gtn_hpc.scores.replay import read_journals
 
 SEARCH = [sys.executable, "-m", "gtn_hpc", "search"]
-COMMON = ["search.certificate.fraction=0", "search.replicas=1", "search.space.widths=[[4,24],[4,24],[4,24]]"]
+COMMON = [
+    "data.seed=0",
+    "search.certificate.fraction=0",
+    "search.replicas=1",
+    "search.space.widths=[[4,24],[4,24],[4,24]]",
+]
 ALGORITHMS = {
     "random": "search.algorithm={name: random}",
     "evolution": "search.algorithm={name: evolution, population: 8, sample: 3, synchronous: true}",

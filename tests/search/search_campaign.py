@@ -54,9 +54,9 @@ def configured(directory: Path, *overrides: str) -> Config:
 
 
 def curriculum(
-    path: Path, *, side: int = 8, optimiser: str = "sgd", lr: float = 0.1, steps: int = 3, data: Sequence[str] = ()
+    path: Path, *, side: int = 8, optimiser: str = "sgd", lr: float = 0.1, steps: int = 3, split: Sequence[str] = ()
 ) -> Path:
-    """A curriculum of real digits, enlarged to `side` pixels; `data` holds overrides of the splits.
+    """A curriculum of real digits, enlarged to `side` pixels; `split` holds overrides of the splits and their seed.
 
     The only part that needs torch, which takes seconds.
     """
@@ -68,14 +68,15 @@ def curriculum(
     from gtn_hpc.curriculum.frozen import Frozen
     from gtn_hpc.data import load
 
-    splits = load(parse(TEXT, data).data, seed=0)
+    maker = parse(TEXT, split)
+    splits = load(maker.data, seed=maker.run.seed)
     draws = torch_generator(0, "campaign")
     passes = [splits.train.sample(32 * min(PASS, steps - done), draws) for done in range(0, steps, PASS)]
     x = F.interpolate(torch.cat([batch.x for batch in passes]), (side, side)).reshape(steps, 32, 1, side, side)
     y = F.one_hot(torch.cat([batch.y for batch in passes]), 10).float().reshape(steps, 32, 10)
     frozen = Frozen(x, y, torch.full((steps,), lr), torch.full((steps,), 0.5), "fixed")
     inner = parse(TEXT, [f"inner.optimiser={optimiser}"]).inner.model_dump(mode="json")
-    write(path, frozen, Description("digits", (0.0,), (1.0,), inner, ("linear",), "full"), config=dump(parse(TEXT)))
+    write(path, frozen, Description("digits", (), (), inner, ("linear",), "full"), config=dump(maker))
     return path
 
 

@@ -43,7 +43,7 @@ def frozen(config: Config, order: str = "fixed", steps: int = 5) -> Frozen:
 def evaluator(path: Path, *overrides: str, order: str = "fixed") -> Evaluator:
     config = parse(TEXT, overrides)
     inner = config.inner.model_dump(mode="json")
-    write(path, frozen(config, order), Description("digits", (0.0,), (1.0,), inner, (), "full"), config="")
+    write(path, frozen(config, order), Description("digits", (), (), inner, (), "full"), config="")
     return Evaluator(Setting(config, path, read_header(path, config.inner)))
 
 
