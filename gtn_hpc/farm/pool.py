@@ -1,5 +1,6 @@
 """What a pool is, and the one that needs no other process."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -12,6 +13,9 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 Task_in = TypeVar("Task_in", contravariant=True)
 Result_out = TypeVar("Result_out", covariant=True)
+
+PAUSE = 0.2
+"""Seconds until tasks that were not to be had are asked for again, if no result comes before."""
 
 
 class Work(Protocol[Task_in, Result_out]):
@@ -49,16 +53,27 @@ class Pool(ABC, Generic[Task, Result]):
         """Ends the workers; tasks that run are finished first, unless an error is on its way."""
 
 
-def results(pool: Pool[Task, Result], tasks: Iterable[Task]) -> Iterator[Result]:
-    """The results of `tasks` as they come; a task is taken from the iterable when a worker is free for it."""
+def results(pool: Pool[Task, Result], tasks: Iterable[Task | None]) -> Iterator[Result]:
+    """The results of `tasks` as they come; a task is taken from the iterable when a worker is free for it.
+
+    None among `tasks` says that there may be more, but none now: they are asked again a little later.
+    """
     waiting, running = iter(tasks), set[Future[Result]]()
     while True:
-        running.update(pool.submit(task) for task in islice(waiting, max(0, pool.workers + pool.ahead - len(running))))
-        if not running:
+        pause = None
+        for task in islice(waiting, max(0, pool.workers + pool.ahead - len(running))):
+            if task is None:
+                pause = PAUSE
+                break
+            running.add(pool.submit(task))
+        if running:
+            done, running = wait(running, pause, FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+        elif pause is not None:
+            time.sleep(pause)
+        else:
             return
-        done, running = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            yield future.result()
 
 
 class InProcess(Pool[Task, Result]):

@@ -1,7 +1,7 @@
 """Evaluations that are asked for and wait: longest first, and none that cannot end before the deadline."""
 
 from bisect import bisect
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from typing import NamedTuple
 
@@ -119,6 +119,11 @@ class Backlog:
                 pairs = zip(self._waiting, lengths, strict=True)
                 self._waiting = sorted(waiting._replace(length=length) for waiting, length in pairs)
             self._sorted_at, self._features = learnt, None
+
+    def discard(self, done: Callable[[Request], bool]) -> None:
+        """Drops what is `done`."""
+        self._waiting = [waiting for waiting in self._waiting if not done(waiting.request)]
+        self._features = None
 
     def rest(self) -> Iterator[Request]:
         """Takes one after the other."""

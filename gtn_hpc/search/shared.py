@@ -20,7 +20,7 @@ from gtn_hpc.search.pools import open_local_pool, setting_of
 from gtn_hpc.search.shards import end_part, propose, write_down
 from gtn_hpc.search.study import requests_of
 from gtn_hpc.search.watch import SILENT, Watch
-from gtn_hpc.training.request import Request
+from gtn_hpc.training.request import Identity, Request
 from gtn_hpc.training.setting import Setting
 
 LOOK = 0.2
@@ -49,13 +49,14 @@ def search_shared(config: Config, run: RunDirectory, curriculum: Path, watch: Wa
         write_down(proposals, before, reader, setting, run)
         backlog = Backlog(setting.space, deadline_of(config.run, os.environ))
         with Claims(run.journal / "claims", config.search.expiry) as claims, open_local_pool(setting, run) as pool:
-            rows = Rows(reader, backlog, claims)
+            rows = Rows(reader, backlog, claims, setting.identity)
             rows.take_in(before.scores)
             key = setting.identity.key
             backlog.extend(r for r in requests_of(proposals, config.search.replicas) if key(r) not in rows.known)
             for score in results(pool, _taken(backlog, setting, rows, claims, watch)):
                 watch.row(score)
                 scored += 1
+            rows.strike_off()
         end_part(run, backlog, watch)
         return scored
 
@@ -63,9 +64,9 @@ def search_shared(config: Config, run: RunDirectory, curriculum: Path, watch: Wa
 class Rows:
     """The keys of the rows that jobs have written (`known`), read now and then; their times are learnt from."""
 
-    def __init__(self, reader: JournalReader, backlog: Backlog, claims: Claims) -> None:
+    def __init__(self, reader: JournalReader, backlog: Backlog, claims: Claims, identity: Identity) -> None:
         self.known: set[str] = set()
-        self._reader, self._backlog, self._claims = reader, backlog, claims
+        self._reader, self._backlog, self._claims, self._identity = reader, backlog, claims, identity
         self._due = 0.0
 
     def take_in(self, rows: Iterable[Score]) -> None:
@@ -87,6 +88,12 @@ class Rows:
         if time.monotonic() >= self._due:
             self.look()
 
+    def strike_off(self) -> None:
+        """Takes what has a row by now out of the backlog."""
+        if self._backlog:
+            self.look()
+            self._backlog.discard(lambda request: self._identity.key(request) in self.known)
+
     def lack(self, key: str) -> bool:
         """Whether the work `key`, whose claim this job has just got, is still to be done.
 
@@ -98,22 +105,26 @@ class Rows:
         return key not in self.known
 
 
-def _taken(backlog: Backlog, setting: Setting, rows: Rows, claims: Claims, watch: Watch) -> Iterator[Request]:
-    """Requests that this job has claimed, the longest first, until every one has a row or no more ends in time."""
+def _taken(backlog: Backlog, setting: Setting, rows: Rows, claims: Claims, watch: Watch) -> Iterator[Request | None]:
+    """Requests that this job has claimed, the longest first, until every other has a row or no more ends in time.
+
+    None where other jobs hold all that is left: theirs may lapse, and what runs here meanwhile may fail.
+    """
     while backlog:
-        held, found = dict[str, Request](), False
+        others, found = dict[str, Request](), False
         while (request := backlog.take()) is not None:
             key = setting.identity.key(request)
-            held[key] = request
             rows.look_where_due()
             if watch.stop():
                 return
             if key not in rows.known and claims.take(key) and rows.lack(key):
                 found = True
                 yield request
+            else:
+                others[key] = request
         rows.look_where_due()
-        backlog.extend(request for key, request in held.items() if key not in rows.known)
+        backlog.extend(request for key, request in others.items() if key not in rows.known)
         if backlog and not found:
             if backlog.late:
                 return
-            time.sleep(LOOK)
+            yield None

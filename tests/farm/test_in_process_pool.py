@@ -1,11 +1,12 @@
-"""The pool that needs no other process."""
+"""The pools that need no other process."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 
 import pytest
 
-from gtn_hpc.farm import InProcess, results
+from gtn_hpc.farm import InProcess, Pool, Threads, results
 
 
 class Reciprocal:
@@ -51,3 +52,14 @@ def test_results_take_tasks_only_as_workers_are_free() -> None:
         assert next(found) == 1.0
         assert taken == [1]
         assert list(found) == [0.5, 0.25]
+
+
+@pytest.mark.parametrize("pool", [InProcess(Reciprocal()), Threads(Reciprocal(), 2)])
+def test_where_no_task_is_to_be_had_now_results_come_and_it_is_asked_again(pool: Pool[int, float]) -> None:
+    with pool:
+        assert list(results(pool, iter([None, 2, None, 4]))) == [0.5, 0.25]
+
+
+def test_a_failure_is_raised_while_no_task_is_to_be_had() -> None:
+    with Threads(Reciprocal(), 2) as pool, pytest.raises(ZeroDivisionError):
+        list(results(pool, chain([0], repeat(None))))

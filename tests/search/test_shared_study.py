@@ -6,6 +6,8 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +16,7 @@ import pytest
 import torch
 from search_campaign import begin, campaign, curriculum, share
 
+from gtn_hpc.cluster.deadline import Deadline
 from gtn_hpc.config.searching import ConvSpace
 from gtn_hpc.core.errors import UsageError
 from gtn_hpc.core.lock import sole
@@ -24,9 +27,11 @@ from gtn_hpc.scores import comparing
 from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.opened import open as open_scores
 from gtn_hpc.scores.replay import JournalReader, read_journals, read_more
+from gtn_hpc.scores.rows import CertificateRow
 from gtn_hpc.search import pools, shards, shared
 from gtn_hpc.search.backlog import Backlog
-from gtn_hpc.search.watch import SILENT
+from gtn_hpc.search.study import requests_of
+from gtn_hpc.search.watch import SILENT, Watch
 from gtn_hpc.spaces import make_space
 from gtn_hpc.training.request import Identity, Request
 
@@ -107,13 +112,13 @@ class Setting(NamedTuple):
     identity: Identity
 
 
-def taking(path: Path, count: int) -> tuple[Iterator[Request], list[str], Claims]:
+def taking(path: Path, count: int) -> tuple[Iterator[Request | None], list[str], Claims]:
     """What a job takes of `count` requests, their keys from the longest down, and its claims."""
     setting, backlog = Setting(Identity("common", "curriculum", "real")), Backlog(CONV)
     arch, claims = CONV.canonical(CONV.sample(np.random.default_rng(0))), Claims(path / "claims", 60.0)
     (path / "claims").mkdir(parents=True)
     backlog.extend(requests := [Request(arch, steps) for steps in range(count, 0, -1)])
-    rows = shared.Rows(JournalReader(path), backlog, claims)
+    rows = shared.Rows(JournalReader(path), backlog, claims, setting.identity)
     keys = [setting.identity.key(request) for request in requests]
     return shared._taken(backlog, setting, rows, claims, SILENT), keys, claims  # type: ignore[arg-type]
 
@@ -142,6 +147,46 @@ def test_work_of_a_lapsed_claim_is_done_only_if_its_row_is_not_there(tmp_path: P
     assert not (tmp_path / "claims" / f"{keys[1]}.1").exists()
     assert (claims.taken_over(keys[3]), claims.taken_over(keys[5])) == (True, False)
     assert keys[2] not in claims._held
+
+
+def test_a_job_waits_for_others_without_leaving_its_own_evaluations_alone(tmp_path: Path) -> None:
+    """Whoever takes gets the word back while nothing is free, and what was taken once is not asked for again."""
+    taken, keys, claims = taking(tmp_path, 2)
+    (tmp_path / "claims" / f"{keys[1]}.0").touch()
+    assert [None if request is None else request.fidelity for request in islice(taken, 3)] == [2, None, None]
+    with Journal(tmp_path, "other", 0) as journal:
+        journal.append([Score(keys[1], "arch", 1, 0, 0.5, 1.0, "ok", 1.0, 0, 1, 1)])
+    assert next(request for request in chain(taken, ["the end"]) if request is not None) == "the end"
+    assert list(claims._held) == keys[:1]
+
+
+def passing(claims: Path) -> Deadline:
+    """A deadline that is over once there are two claims."""
+
+    class Passing(Deadline):
+        @property
+        def left(self) -> float:
+            return 3600.0 if len(list(claims.glob("*.0"))) < 2 else -1.0
+
+    return Passing(0.0)
+
+
+def test_a_job_that_ran_out_of_time_asks_for_no_requeue_where_all_was_done_meanwhile(tmp_path, monkeypatch) -> None:
+    """Two evaluations: another job holds the second, and writes its row after this one has looked for the last time."""
+    config, run = begin(place := prepared(tmp_path / "shared"), "search.budget=1", "search.pool=shared")
+    setting = pools.setting_of(config, run, place / "curriculum.h5")
+    keys = [setting.identity.key(r) for r in requests_of(shards.propose(config, setting), 2)]
+    (run.journal / "claims").mkdir(parents=True)
+    (run.journal / "claims" / f"{keys[1]}.0").touch()
+    monkeypatch.setattr(shared, "LOOK", 3600.0)
+    monkeypatch.setattr(shared, "deadline_of", lambda run_, environ: passing(run.journal / "claims"))
+
+    def other(row: Score | CertificateRow) -> None:
+        with Journal(run.journal, "other", 0) as journal:
+            journal.append([replace(row, key=keys[1], replica=1)])
+
+    assert shared.search_shared(config, run, place / "curriculum.h5", Watch(row=other)) == 1
+    assert {row.key for row in read_journals(run.journal).scores} == set(keys)
 
 
 def proposing(place: Path) -> tuple[RunDirectory, Callable[[], None]]:
