@@ -7,6 +7,11 @@ SHARE = 0.8
 
 CGROUP = Path("/sys/fs/cgroup")
 
+MEMBERSHIP = Path("/proc/self/cgroup")
+
+CACHES = ("active_file", "inactive_file")
+"""What the kernel gives back of a control group's memory before the group is at its limit."""
+
 
 def fair_share(workers: int) -> int | None:
     """Bytes for each of `workers`: most of what is free on the host or in the job's own limit; None where unknown."""
@@ -23,10 +28,20 @@ def _host() -> int | None:
 
 
 def _job() -> int | None:
-    """What the control group of this process leaves, where it has a limit (version 2, as Slurm sets up)."""
+    """What the control groups of this process leave (version 2): under Slurm the job and its step have the limits, and
+    the task's own group has none."""
     try:
-        place = Path("/proc/self/cgroup").read_text().rpartition("::/")[2].strip()
-        limit, used = ((CGROUP / place / name).read_text() for name in ("memory.max", "memory.current"))
-        return int(limit) - int(used)
-    except (OSError, ValueError):
+        own = CGROUP / MEMBERSHIP.read_text().rpartition("::/")[2].strip()
+    except OSError:
         return None
+    left = [_left(group) for group in (own, *own.parents) if group.is_relative_to(CGROUP)]
+    return min((value for value in left if value is not None), default=None)
+
+
+def _left(group: Path) -> int | None:
+    try:
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        lines = [line.split() for line in (group / "memory.stat").read_text().splitlines()]
+    except (OSError, ValueError):  # no such group, or its limit is "max"
+        return None
+    return limit - used + sum(int(value) for name, value in lines if name in CACHES)

@@ -17,7 +17,6 @@ from gtn_hpc.core.errors import ClusterError, DataError
 from gtn_hpc.farm import Threads, results
 from gtn_hpc.farm.child import Bounds, Child, ChildDied, Nursery
 from gtn_hpc.farm.isolation import Isolated
-from gtn_hpc.farm.memory import fair_share
 
 
 @pytest.fixture(scope="module")
@@ -246,13 +245,6 @@ def test_a_nursery_that_is_gone_is_named() -> None:
         own._process.kill()
         with pytest.raises(ClusterError, match="evaluation children ended"):
             own.fork()
-
-
-def test_a_fair_share_is_part_of_what_is_free() -> None:
-    one, four = fair_share(1), fair_share(4)
-    assert one is not None
-    assert four is not None
-    assert 0 < four < one
 
 
 def test_a_launchers_warning_to_every_process_of_the_step_ends_no_child(nursery: Nursery) -> None:
