@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from gtn_hpc.cluster import slurm
 from gtn_hpc.config.teaching import Run
 
+START_UP = 300.0
+"""Seconds that a stage may need before its first task; where more have passed, earlier stages of the job took them."""
+
 
 @dataclass(frozen=True)
 class Deadline:
@@ -19,6 +22,11 @@ class Deadline:
     def left(self) -> float:
         """Seconds from now on."""
         return self.end - time.time()
+
+    @property
+    def again(self) -> float | None:
+        """Seconds that another start would have left when it is where this one is now, None where unknown."""
+        return None if self.whole is None else max(0.0, self.left, self.whole - START_UP)
 
 
 def deadline_of(run: Run, environ: Mapping[str, str]) -> Deadline | None:

@@ -49,6 +49,7 @@ class Backlog:
         self._features: NDArray[np.float64] | None = None  # theirs, once the longest does not end in time
         self._places = count(0, -1)
         self._begun = False
+        self._again: float | None = None  # seconds that another start would have for tasks
         self._sorted_at = 0
 
     def __len__(self) -> int:
@@ -75,6 +76,8 @@ class Backlog:
 
     def take(self) -> Request | None:
         """The longest that ends before the deadline; None where none waits or none does."""
+        if self._again is None and self._deadline is not None:
+            self._again = self._deadline.again
         self._sort()
         place = self._first_fitting()
         if place is None:
@@ -147,10 +150,10 @@ class Backlog:
         if self._deadline is None or not waiting:
             return
         shortest, begun = min(backlog._shortest for backlog in waiting), any(one._begun for one in (self, *others))
-        if not begun and self._deadline.whole is not None and shortest > self._deadline.whole:
+        if not begun and self._again is not None and shortest > self._again:
             raise RunError(
                 f"No evaluation would end in time: the shortest is expected to take up to {shortest:.0f} s, and a "
-                f"start has {self._deadline.whole:.0f} s.",
+                f"start has {self._again:.0f} s for it.",
                 remedy="Give it more time: run.deadline, or the job's --time.",
             )
         raise Requeue(

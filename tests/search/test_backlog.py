@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from search_campaign import campaign, curriculum
 
+from gtn_hpc.cluster import deadline
 from gtn_hpc.cluster.deadline import Deadline, deadline_of
 from gtn_hpc.config.searching import ConvSpace, Evolution
 from gtn_hpc.config.teaching import Run
@@ -108,6 +109,30 @@ def test_nothing_is_begun_that_cannot_end_before_the_deadline() -> None:
     other.add(some[2])
     with pytest.raises(Requeue, match="any of the 2 evaluations that wait"):
         late.require_begun(other)
+
+
+def without_time(left: float, whole: float) -> tuple[Backlog, float]:
+    """A backlog that has begun nothing when so many times the shortest's time were `left` of the `whole`, and that."""
+    some = requests(40)
+    shortest = 1.25 * min(truth(size_of(request)) for request in some[20:])
+    backlog = Backlog(SPACE, Still(left * shortest, whole=whole * shortest))
+    for request in some[:20]:
+        backlog.learn(scored(request))
+    backlog.extend(some[20:])
+    assert backlog.take() is None
+    return backlog, shortest
+
+
+def test_what_a_start_needs_before_its_first_evaluation_is_not_there_for_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What earlier stages of the same job have used is."""
+    backlog, shortest = without_time(left=0.9, whole=1.1)
+    with pytest.raises(RunError, match=r"No evaluation would end in time.* a start has 0 s for it"):
+        backlog.require_begun()
+    monkeypatch.setattr(deadline, "START_UP", 0.5 * shortest)
+    with pytest.raises(Requeue):
+        without_time(left=0.9, whole=1.6)[0].require_begun()
+    with pytest.raises(RunError):
+        without_time(left=0.9, whole=1.4)[0].require_begun()
 
 
 def test_the_deadline_is_the_sooner_of_the_run_s_and_the_job_s() -> None:
