@@ -72,7 +72,8 @@ def search_shard(config: Config, run: RunDirectory, curriculum: Path, watch: Wat
     """Scores this shard's part of `search.budget` architectures, and gives the number of rows that were missing.
 
     All propose the same architectures, for which the algorithm must not learn from scores. The first writes them down.
-    Whoever ends last folds all rows; the certificate is left to a search without shards afterwards.
+    Whoever ends last folds all rows, which one that is stopped does not; the certificate is left to a search without
+    shards afterwards.
 
     Raises:
         UsageError: the algorithm learns from scores.
@@ -99,12 +100,17 @@ def search_shard(config: Config, run: RunDirectory, curriculum: Path, watch: Wat
 
 
 def end_part(run: RunDirectory, backlog: Backlog, watch: Watch) -> None:
-    """Folds all rows of the run, and raises Requeue where this part was stopped, or where something is left that would
-    not end before the deadline."""
-    fold_and_tell(run, watch.warning)
+    """Folds all rows of the run.
+
+    Raises:
+        Requeue: this part was stopped, or something is left that would not end before the deadline. Nothing is folded
+            then: parts fold one after another, and those that are stopped together have no time for that.
+        RunError: no start has the time for what is left.
+    """
     if watch.stop():
         raise Requeue("The search was stopped.", remedy="Start it again: it goes on where it was.")
     backlog.require_begun()
+    fold_and_tell(run, watch.warning)
 
 
 def propose(config: Config, setting: Setting) -> list[Proposal]:

@@ -1,14 +1,17 @@
 """Static shards: each rank its part, together the same digest as a managed search."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from search_campaign import begin, campaign, configured, curriculum, share
+from search_campaign import shard as shard_of_one
 
 from gtn_hpc.core.errors import Requeue, RunError, UsageError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import comparing
+from gtn_hpc.scores.folding import locked
 from gtn_hpc.scores.opened import open as open_scores
 from gtn_hpc.scores.replay import read_journals
 from gtn_hpc.search.shards import search_shard
@@ -70,13 +73,20 @@ def test_an_algorithm_that_learns_is_refused(place: Path, monkeypatch: pytest.Mo
         shard(place, 0, 2, monkeypatch, "search.algorithm={name: evolution}")
 
 
-def test_a_stopped_shard_asks_for_a_requeue(place: Path) -> None:
+def test_a_stopped_shard_asks_for_a_requeue_whoever_folds(place: Path) -> None:
     seen: list[object] = []
     config, watch = configured(place, "search.pool=shards"), Watch(row=seen.append, stop=lambda: len(seen) == 2)
-    with pytest.raises(Requeue):
-        search_shard(config, RunDirectory(place / "campaign"), place / "curriculum.h5", watch)
+    run = RunDirectory(place / "campaign")
+    with locked(run), pytest.raises(Requeue):
+        search_shard(config, run, place / "curriculum.h5", watch)
     assert len(read_journals(place / "campaign" / "journal").scores) == 2
     assert RunDirectory(place / "campaign").read_state()["stages"]["search"]["status"] == "stopped"
+
+
+@pytest.mark.parametrize("search", [shard_of_one, share])
+def test_one_that_has_no_time_asks_for_a_requeue_whoever_folds(place: Path, search: Callable[..., int]) -> None:
+    with locked(RunDirectory(place / "campaign")), pytest.raises(Requeue, match="evaluations that wait"):
+        search(place, "run.deadline=0.001")
 
 
 def test_the_jobs_of_an_array_are_shards_by_name(place: Path) -> None:
