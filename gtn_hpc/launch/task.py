@@ -181,8 +181,18 @@ def _requeue(stage: str) -> None:
         StageFailed: Slurm did not end it.
     """
     job = os.environ["SLURM_JOB_ID"]
-    asked = ["squeue", "--noheader", f"--jobs={job}", "--format=%T"]
-    if subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() == "RUNNING":
-        subprocess.run(["scontrol", "requeue", job], check=False)
+    if name := _running_as(job):
+        subprocess.run(["scontrol", "requeue", name], check=False)
     time.sleep(SLURM_ENDS_US)
     raise StageFailed(f"gtn {stage} was stopped, and job {job} was not requeued.", remedy="Submit it again to go on.")
+
+
+def _running_as(job: str) -> str | None:
+    """What Slurm calls this job alone, where it is running: one task of an array has the array's number as its own.
+
+    Not by the variables of an array, which a job that was submitted from one inherits.
+    """
+    asked = ["squeue", "--noheader", f"--jobs={job}", "--format=%A %T %i"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    names = (line.split() for line in told.splitlines())
+    return next((name for number, state, name in names if (number, state) == (job, "RUNNING")), None)

@@ -4,6 +4,8 @@ import json
 
 from slurm_jobs import ENDED, LONG, ROOT, TINY, TWO_NODES, alone, begun, digest, jobs_of, said, state_of
 
+from gtn_hpc.config.site import Site
+from gtn_hpc.launch.scripts import write_all
 from gtn_hpc.storage import open_file
 
 
@@ -62,3 +64,27 @@ def test_a_failed_stage_cancels_those_after_it(slurm, tmp_path):
     assert "meta.iteration: unknown key. Did you mean 'iterations'?" in said(tmp_path)
     assert [slurm.wait(job, tmp_path, ENDED) for job in others] == ["CANCELLED"] * 3
     assert slurm.show(others[0], "Reason") == "DependencyNeverSatisfied"
+
+
+STOPPED_ONCE = """#!/bin/bash
+case "$SLURM_ARRAY_TASK_ID ${SLURM_RESTART_COUNT:-0} $*" in
+"2 0 "*after-step*) touch asked ;; # exit code 0: a requeue
+"1 0 "*after-step*) ;;
+*after-step*) exit 3 ;;
+"1 0 "*) until [ -e asked ]; do sleep 0.1; done; exit 75 ;;
+"2 0 "*) until [ -e ended ]; do sleep 0.1; done; exit 75 ;;
+"0 "*) touch ended ;;
+esac
+"""
+"""Stands in for Python in an array: task 0 ends, then the others are stopped, task 1 while task 2 asks."""
+
+
+def test_each_task_of_an_array_puts_back_itself_and_no_other(slurm, tmp_path):
+    (tmp_path / "python").write_text(STOPPED_ONCE)
+    (tmp_path / "python").chmod(0o755)
+    write_all(Site(python=str(tmp_path / "python"), setup=(f"cd {tmp_path}",)), tmp_path / "scripts")
+    script = tmp_path / "scripts" / "search_array.sbatch"
+    array = slurm.submit(script, "x.yaml", options=("--array=0-2",), place=tmp_path)
+    tasks = [f"{array}_{index}" for index in range(3)]
+    assert [slurm.wait(task, tmp_path) for task in tasks] == ["COMPLETED"] * 3, said(tmp_path)
+    assert [slurm.show(task, "Restarts") for task in tasks] == ["0", "1", "1"]

@@ -1,0 +1,60 @@
+"""What batch scripts and submitted jobs ask of Slurm, of launchers and of Python: stand-ins note what they are told."""
+
+import subprocess
+
+import pytest
+
+from gtn_hpc.config.site import Site
+from gtn_hpc.launch import task
+from gtn_hpc.launch.scripts import write_all
+from gtn_hpc.launch.task import StageFailed
+
+QUEUE = """echo '8 RUNNING 7_0'; echo '7 RUNNING 7_1'; echo '9 COMPLETING 7_2'"""
+"""Of three tasks of an array one has the number of the array."""
+
+STAND_INS = {
+    "squeue": QUEUE,
+    "scontrol": 'echo "scontrol $*" >> told; kill -KILL $PPID',  # a requeue ends the script
+    "srun": 'echo "srun $* SRUN_CPUS_PER_TASK=$SRUN_CPUS_PER_TASK" >> told; exit 75',
+    "mpiexec": 'echo "mpiexec $* SRUN_CPUS_PER_TASK=$SRUN_CPUS_PER_TASK" >> told; exit 75',
+    "python": '[ "$3" = after-step ] || exit 75; echo "python $*" >> told',
+}
+
+
+@pytest.fixture
+def at_work(tmp_path, monkeypatch, launch):
+    """Runs the script of a site as the job of `environ`, and gives the lines of what was told."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in STAND_INS.items():
+        (tmp_path / "bin" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "bin" / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+
+    def run(script, environ, **profile):
+        write_all(Site(**profile), tmp_path / "scripts")
+        launch([tmp_path / "scripts" / script, "x.yaml"], environ=environ, check=False)
+        return (tmp_path / "told").read_text().splitlines()
+
+    return run
+
+
+@pytest.mark.parametrize(("job", "name"), [("8", "7_0"), ("7", "7_1"), ("9", None)])
+def test_a_script_puts_back_its_own_task_of_an_array_while_that_is_running(at_work, job, name):
+    array = {"SLURM_ARRAY_JOB_ID": "6", "SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_TASK_COUNT": "3"}
+    told = at_work("search_array.sbatch", {"SLURM_JOB_ID": job, **array})
+    assert [line for line in told if line.startswith("scontrol")] == [f"scontrol requeue {name}"] * (name is not None)
+
+
+@pytest.mark.parametrize(("job", "name"), [("8", "7_0"), ("7", "7_1"), ("9", None)])
+def test_a_submitted_job_puts_back_its_own_task_of_an_array_while_that_is_running(at_work, monkeypatch, job, name):
+    asked = []
+    monkeypatch.setenv("SLURM_JOB_ID", job)
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "6")  # of the job that it was submitted from
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    monkeypatch.setattr(task, "SLURM_ENDS_US", 0.0)
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda words, **how: asked.append(words) or run(["squeue"], **how))
+    with pytest.raises(StageFailed, match=f"job {job} was not requeued"):
+        task._requeue("search")
+    assert asked[1:] == [["scontrol", "requeue", name]] * (name is not None)
