@@ -58,3 +58,16 @@ def test_a_submitted_job_puts_back_its_own_task_of_an_array_while_that_is_runnin
     with pytest.raises(StageFailed, match=f"job {job} was not requeued"):
         task._requeue("search")
     assert asked[1:] == [["scontrol", "requeue", name]] * (name is not None)
+
+
+BY_SRUN = {"teaching": "srun", "searching": "srun"}
+BY_MPIEXEC = {"teaching": "mpiexec", "searching": "mpiexec"}
+
+
+@pytest.mark.parametrize("script", ["meta_train.sbatch", "search.sbatch", "final.sbatch"])
+@pytest.mark.parametrize(("profile", "starts"), [(BY_SRUN, "srun"), (BY_MPIEXEC, "mpiexec")])
+def test_srun_gives_each_task_its_cores_and_the_daemons_of_mpiexec_all_of_a_node(at_work, script, profile, starts):
+    step, *_ = at_work(script, {"SLURM_JOB_ID": "8", "SLURM_NTASKS": "3", "SLURM_CPUS_PER_TASK": "4"}, **profile)
+    assert step.startswith(f"{starts} ")
+    assert ("--cpus-per-task=4" in step) == (starts == "srun")
+    assert step.endswith(" SRUN_CPUS_PER_TASK=")  # what the srun of mpiexec's own would obey
