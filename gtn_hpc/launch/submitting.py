@@ -3,6 +3,7 @@
 import logging
 import shlex
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,7 +61,7 @@ def submit(
     settings = config if isinstance(config, Config) else load(config, overrides)
     profile = site if isinstance(site, Site) else load_site(site)
     run = settings.run.directory
-    file = run.slurm / f"submitted-{time.strftime('%Y%m%d-%H%M%S')}.yaml"
+    file = run.slurm / f"submitted-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}.yaml"
     planned = list(plans(settings, file, profile, stage, cluster, array))
     run.create()
     atomic.write_text(file, dump(settings))  # what is submitted is what runs, whatever happens to the user's file

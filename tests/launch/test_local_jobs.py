@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gtn_hpc.config import load
 from gtn_hpc.core.errors import ClusterError, UsageError
 from gtn_hpc.launch import record, submit
 from gtn_hpc.launch.job import Job
@@ -101,6 +102,14 @@ def test_a_job_that_waits_for_processes_begins_when_they_have_ended(tmp_path):
     assert other.poll() == 0
 
 
+def test_what_is_submitted_in_one_second_keeps_its_own_configuration(tmp_path, root, monkeypatch):
+    monkeypatch.setattr(time, "strftime", lambda *_: "20260101-000000")
+    for seed in (1, 2):
+        submit(TINY, [*root, f"run.seed={seed}"], cluster="debug")
+    found = [load(path).run.seed for path in (tmp_path / "tiny" / "slurm").glob("submitted-*.yaml")]
+    assert sorted(found) == [1, 2]
+
+
 def test_what_cannot_be_submitted_is_refused(root):
     with pytest.raises(UsageError, match="'seach' cannot be submitted"):
         submit(TINY, root, stage="seach", cluster="debug")
@@ -132,7 +141,6 @@ def test_what_is_refused_has_submitted_and_made_nothing(tmp_path, root, monkeypa
 
 
 def test_what_waits_for_what():
-    from gtn_hpc.config import load
     from gtn_hpc.config.site import Site
 
     found = list(plans(load(TINY), TINY, Site(), "pipeline", "slurm", array=3))
