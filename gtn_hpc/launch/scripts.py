@@ -7,6 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gtn_hpc.config.site import Resources, Site
+from gtn_hpc.launch.verdict import patience
 
 UNBOUND = "--gpu-bind=none"
 """Each rank takes its own of a node's GPUs: ranks that cannot see each other's may lose NVLink between them."""
@@ -54,6 +55,7 @@ def render(name: str, site: Site) -> str:
         "stage": script.stage,
         "options": list(_options(name, site)),
         "forward": TERM_TO_AGENTS if script.stage == "train" and site.teaching == "torchrun" else USR2_TO_STEP,
+        "patience": patience(site.lead),
         "signals": " ".join(dict.fromkeys((site.signal, "USR2", "TERM"))),
     }
     return _text(script.template, values)

@@ -19,6 +19,7 @@ from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.launch import record
 from gtn_hpc.launch.job import Job
 from gtn_hpc.launch.task import StageTask
+from gtn_hpc.launch.verdict import patience
 
 Stage = Literal["train", "search", "final", "pipeline"]
 Cluster = Literal["slurm", "local", "debug"]
@@ -68,12 +69,19 @@ def submit(
     jobs: list[Job] = []
     before: list[str] = []
     for plan in planned:
-        if cluster == "local" and plan.after:
-            plan = replace(plan, tasks=tuple(replace(task, after=_processes(jobs)) for task in plan.tasks))
+        if cluster == "slurm":
+            plan = _with(plan, patience=patience(_lead(profile, plan.resources)))
+        elif cluster == "local" and plan.after:
+            plan = _with(plan, after=_processes(jobs))
         waits_for = dependency(plan, before) if cluster == "slurm" else " ".join(job.id for job in jobs)
         jobs += _submit(plan, cluster, profile, run, waits_for)
         before.append(jobs[-1].id.split("_")[0])
     return jobs
+
+
+def _with(plan: Plan, **values: Any) -> Plan:
+    """The plan with these values in each of its tasks."""
+    return replace(plan, tasks=tuple(replace(task, **values) for task in plan.tasks))
 
 
 def _processes(jobs: Sequence[Job]) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """What a submitted job does: run a stage as `gtn` would, and go on after a stop, by its exit code or state.json."""
 
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -25,7 +26,7 @@ SLURM_ENDS_US = 120.0
 """Seconds within which Slurm ends the processes of a job that it puts back into the queue."""
 
 LOOK = 0.5
-"""Seconds between two looks at processes that have to end first."""
+"""Seconds between two looks at processes that are waited for."""
 
 
 class StageFailed(GtnError):
@@ -57,6 +58,8 @@ class StageTask:
     overrides: tuple[str, ...]
     restarts: int
     """Most restarts of a stage."""
+    patience: float = math.inf
+    """Seconds that a stage has to end after a signal; then its job is put back into the queue while it still runs."""
     after: tuple[int, ...] = ()
     """Processes of this machine that have to end first, however they end."""
 
@@ -86,7 +89,7 @@ class StageTask:
         starts = 0
         while True:
             began, starts = time.time(), starts + 1
-            code = _run(self.command(stage))
+            code = _run(self.command(stage), self.patience)
             if detect().rank > 0:
                 return _follow_the_first(stage, code, starts)
             again = after_step(
@@ -143,10 +146,15 @@ def _tell_briefly() -> None:
     sys.excepthook = tell
 
 
-def _run(command: Sequence[str]) -> int:
+def _run(command: Sequence[str], patience: float) -> int:
+    """The exit code of a command; that of a stop where it still runs `patience` seconds after a signal."""
     process = subprocess.Popen(command, env=os.environ | _script())
-    with _forwarding_to(process):
-        return process.wait()
+    with _forwarding_to(process) as signalled:
+        while (code := process.poll()) is None:
+            if signalled and time.monotonic() >= signalled[0] + patience:
+                return Requeue.exit_code
+            time.sleep(LOOK)
+    return code
 
 
 def _script() -> dict[str, str]:
@@ -157,16 +165,18 @@ def _script() -> dict[str, str]:
 
 
 @contextmanager
-def _forwarding_to(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Within, TERM and USR2 go to `process` as USR2; handlers are put back afterwards."""
+def _forwarding_to(process: "subprocess.Popen[bytes]") -> Iterator[list[float]]:
+    """Within, TERM and USR2 go to `process` as USR2; handlers are put back afterwards. Yields when they came."""
+    times: list[float] = []
 
     def forward(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        times.append(time.monotonic())
         with suppress(ProcessLookupError):
             process.send_signal(signal.SIGUSR2)
 
     before = {number: signal.signal(number, forward) for number in FORWARDED}
     try:
-        yield
+        yield times
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -12,6 +12,14 @@ from gtn_hpc.launch import record
 NOT_YET_LISTENING = (128 + signal.SIGUSR2, -signal.SIGUSR2)
 """Exit codes, as shells and as Python tell them, of a step that the warning met before it could listen."""
 
+ASKING = 30
+"""Seconds before the time limit that are kept for asking for a requeue."""
+
+
+def patience(lead: int) -> int:
+    """Seconds that a step which is warned `lead` seconds before the limit has to end; then its job asks for it."""
+    return max(lead - ASKING, lead // 2)
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from gtn_hpc.config import load
+from gtn_hpc.config.site import Resources, Site
 from gtn_hpc.core.errors import ClusterError, UsageError
-from gtn_hpc.launch import record, submit
+from gtn_hpc.launch import record, submit, submitting
 from gtn_hpc.launch.job import Job
 from gtn_hpc.launch.submitting import dependency, plans
 from gtn_hpc.launch.task import StageFailed, StageTask
@@ -140,9 +141,19 @@ def test_what_is_refused_has_submitted_and_made_nothing(tmp_path, root, monkeypa
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
 
 
-def test_what_waits_for_what():
-    from gtn_hpc.config.site import Site
+def test_stages_on_slurm_have_the_time_of_their_own_warning_to_end(root, monkeypatch):
+    found = {}
 
+    def note(plan, *_):
+        found[plan.name] = [task.patience for task in plan.tasks]
+        return [Job("1", (), "slurm", None)]
+
+    monkeypatch.setattr(submitting, "_submit", note)
+    submit(TINY, root, stage="pipeline", site=Site(lead=100, search=Resources(minutes=2), report=Resources(minutes=1)))
+    assert found == {"train": [70], "search": [20], "final": [70], "report": [10]}
+
+
+def test_what_waits_for_what():
     found = list(plans(load(TINY), TINY, Site(), "pipeline", "slurm", array=3))
     assert [plan.name for plan in found] == ["train", "search-array", "search", "final", "report"]
     assert [task.overrides[1] for task in found[1].tasks] == [

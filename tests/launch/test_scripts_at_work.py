@@ -1,6 +1,12 @@
 """What batch scripts and submitted jobs ask of Slurm, of launchers and of Python: stand-ins note what they are told."""
 
+import os
+import re
+import signal
 import subprocess
+import sys
+import threading
+import time
 
 import pytest
 
@@ -17,7 +23,7 @@ STAND_INS = {
     "scontrol": 'echo "scontrol $*" >> told; kill -KILL $PPID',  # a requeue ends the script
     "srun": 'echo "srun $* SRUN_CPUS_PER_TASK=$SRUN_CPUS_PER_TASK" >> told; exit 75',
     "mpiexec": 'echo "mpiexec $* SRUN_CPUS_PER_TASK=$SRUN_CPUS_PER_TASK" >> told; exit 75',
-    "python": '[ "$3" = after-step ] || exit 75; echo "python $*" >> told',
+    "python": '[ "$3" = after-step ] || { eval "${STEP:-exit 75}"; exit; }; echo "python $*" >> told',
 }
 
 
@@ -31,9 +37,9 @@ def at_work(tmp_path, monkeypatch, launch):
         (tmp_path / "bin" / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
 
-    def run(script, environ, **profile):
+    def run(script, environ, before=(), **profile):
         write_all(Site(**profile), tmp_path / "scripts")
-        launch([tmp_path / "scripts" / script, "x.yaml"], environ=environ, check=False)
+        launch([*before, tmp_path / "scripts" / script, "x.yaml"], environ=environ, check=False)
         return (tmp_path / "told").read_text().splitlines()
 
     return run
@@ -71,3 +77,46 @@ def test_srun_gives_each_task_its_cores_and_the_daemons_of_mpiexec_all_of_a_node
     assert step.startswith(f"{starts} ")
     assert ("--cpus-per-task=4" in step) == (starts == "srun")
     assert step.endswith(" SRUN_CPUS_PER_TASK=")  # what the srun of mpiexec's own would obey
+
+
+WARNED = """"$@" & until [ -e begun ]; do sleep 0.1; done; kill -USR2 $!; wait; kill -KILL 0"""
+"""Warns a script whose step has begun, and ends what is left of it, as Slurm does."""
+
+STEPS = {
+    "ends": ("trap 'exit 3' USR2; touch begun; while :; do sleep 0.1; done", 3600, 3),
+    "does not listen": ("touch begun; exec sleep 300", 3600, 140),
+    "runs on": ("trap '' USR2; touch begun; sleep 300", 2, 75),
+}
+
+
+@pytest.mark.parametrize("how", STEPS)
+def test_a_warned_step_has_until_shortly_before_the_limit_to_end(at_work, how):
+    step, lead, code = STEPS[how]
+    told = at_work("final.sbatch", {"SLURM_JOB_ID": "8", "STEP": step}, ("bash", "-c", WARNED, "warned"), lead=lead)
+    assert re.findall(r"--code (\d+)", told[0]) == [str(code)]
+    assert told[1:] == ["scontrol requeue 7_0"]
+
+
+@pytest.mark.parametrize(("patience", "code"), [(0.0, 75), (600.0, 5)])
+def test_a_warned_stage_of_a_submitted_job_does_too(tmp_path, patience, code):
+    """It ends where it may, which in the first case is when the test is over."""
+    begun, end = tmp_path / "begun", tmp_path / "end"
+    stage = f"""
+import signal, time
+from pathlib import Path
+
+signal.signal(signal.SIGUSR2, lambda *_: {code == 5} and Path({str(end)!r}).touch())
+Path({str(begun)!r}).touch()
+while not Path({str(end)!r}).exists():
+    time.sleep(0.05)
+raise SystemExit(5)
+"""
+
+    def warn():
+        while not begun.exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGUSR2)
+
+    threading.Thread(target=warn, daemon=True).start()
+    assert task._run([sys.executable, "-c", stage], patience) == code
+    end.touch()
