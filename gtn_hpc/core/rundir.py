@@ -150,7 +150,7 @@ class RunDirectory:
             yield interrupted
             _held.again = True
             return
-        with self._alone():
+        with self.alone():
             state = self._hold_state()
             try:
                 yield state
@@ -170,8 +170,11 @@ class RunDirectory:
         return state
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Holds the lock of `state.json`. A signal's handler that has interrupted the holder goes on without."""
+    def alone(self) -> Iterator[None]:
+        """Holds the lock of files that processes of several jobs change: `state.json` and `slurm/jobs.jsonl`.
+
+        A signal's handler that has interrupted the holder goes on without.
+        """
         if getattr(_held, "here", False):
             yield
             return

@@ -11,8 +11,8 @@ FILE = "jobs.jsonl"
 
 
 def write(run: RunDirectory, kind: str, **values: Any) -> None:
-    """Appends one event: `submitted` or `ended`."""
-    with EventLog(run.slurm / FILE) as log:
+    """Appends one event: `submitted` or `ended`. On NFS only a lock keeps lines of two hosts apart."""
+    with run.alone(), EventLog(run.slurm / FILE) as log:
         log.write(kind, **values)
 
 

@@ -1,5 +1,6 @@
 """What is decided after a step, from state.json."""
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import time
 
 import pytest
 
+from gtn_hpc.core.events import EventLog
+from gtn_hpc.core.lock import open_lock
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.launch import __main__, record
 from gtn_hpc.launch.verdict import after_step
@@ -76,6 +79,20 @@ def test_every_end_is_recorded(run, monkeypatch):
     first, second = record.read(run)
     assert (first["kind"], first["job"], first["nodes"], first["requeue"]) == ("ended", "41", "node[1-2]", False)
     assert (second["code"], second["restarts"]) == (2, 1)
+
+
+def test_jobs_of_other_hosts_write_their_ends_one_after_the_other(run, monkeypatch):
+    write, others = EventLog.write, []
+
+    def note(log, kind, **values):
+        with open_lock(run.path / ".state.lock") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        others.append(kind)
+        write(log, kind, **values)
+
+    monkeypatch.setattr(EventLog, "write", note)
+    verdict(run, 0)
+    assert others == [event["kind"] for event in record.read(run)] == ["ended"]
 
 
 def test_scripts_ask_by_a_command(run, tmp_path):
