@@ -1,4 +1,4 @@
-"""Claims by which independent jobs share one directory of work without a server: files, and the file system's clock."""
+"""Claims by which independent jobs share one directory of work without a server: files, and their times."""
 
 import math
 import os
@@ -21,8 +21,9 @@ class Claims:
     A claim is the file `<name>.<generation>`, made exclusively. Whoever finds it lapsed makes the next generation, and
     that only one can; nothing is ever renamed or deleted, so a slow thief cannot take what was just taken. A job that
     was merely stopped goes on with work that another has taken over: the work is done twice, which its rows bear.
-    Ages are differences between the file system's own times, so the hosts' clocks may disagree. A claim that was found
-    alive is not looked at again before it can have lapsed.
+    Ages are differences between times of files. Where clients give these (Lustre), the hosts' clocks have to agree to
+    within half of `expiry`; where the server does (NFS), they may disagree. A claim that was found alive is not
+    looked at again before it can have lapsed.
     """
 
     def __init__(self, directory: Path, expiry: float) -> None:
