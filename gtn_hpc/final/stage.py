@@ -1,7 +1,7 @@
 """The final stage: the best architectures of a search are trained on real data and tested once."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 
@@ -67,7 +67,15 @@ def _train_top(config: Config, run: RunDirectory, watch: Watch) -> list[FinalRow
                 rows.update((row.key, row) for row in _train(pool, missing, watch))
     finally:
         fold_and_tell(run, watch.warning)
+        run.update_state("final", places=_places(before, rows.values()))
     return [rows[key] for key in winners]
+
+
+def _places(journals: Journals, trained: Iterable[FinalRow]) -> dict[str, int]:
+    """The present places by estimate, from 1, of architectures that were trained at any time."""
+    archs = {row.arch for row in trained}
+    best = enumerate(ranked(estimates(journals.scores)), start=1)
+    return {arch: place for place, arch in best if arch in archs}
 
 
 def _train(pool: Pool[Winner, Found], winners: Mapping[str, Winner], watch: Watch) -> Iterator[FinalRow]:

@@ -1,5 +1,6 @@
 """The trained networks of winners: kept by the final stage, and loaded again."""
 
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -24,7 +25,8 @@ class TrainedWinner:
 
     network: Network
     arch: Architecture
-    place: int
+    place: int | None
+    """By estimate among all that the run had scored at the last gtn final, from 1; None where it had no estimate."""
     epoch: int
     val_accuracy: float
     test_accuracy: float
@@ -78,19 +80,25 @@ def load_winner(run: RunDirectory | str | Path, which: int | str = 1) -> Trained
         RunError: there is no such winner, or several.
         CheckpointError: its file is damaged.
     """
-    directory = (run if isinstance(run, RunDirectory) else RunDirectory(Path(run))).winners
-    return _rebuilt(_chosen(directory, which))
+    run = run if isinstance(run, RunDirectory) else RunDirectory(Path(run))
+    found = {path.name: loaded for path in sorted(run.winners.glob("*")) if (loaded := latest(path)) is not None}
+    places = _places(run, found)
+    chosen = _chosen(run.winners, places, which)
+    return _rebuilt(found[chosen], places[chosen])
 
 
-def _chosen(directory: Path, which: int | str) -> Loaded:
-    found = [loaded for path in sorted(directory.glob("*")) if (loaded := latest(path)) is not None]
+def _places(run: RunDirectory, found: Mapping[str, Loaded]) -> dict[str, int | None]:
+    """Digest -> place as gtn final told it last; where it never did, that of the training."""
+    told = run.read_state()["stages"].get("final", {}).get("places")
+    return {arch: loaded.meta["place"] if told is None else told.get(arch) for arch, loaded in found.items()}
+
+
+def _chosen(directory: Path, places: Mapping[str, int | None], which: int | str) -> str:
     chosen = [
-        loaded
-        for loaded in found
-        if (loaded.meta["place"] == which if isinstance(which, int) else loaded.path.parent.name.startswith(which))
+        arch for arch, place in places.items() if (place == which if isinstance(which, int) else arch.startswith(which))
     ]
     if len(chosen) != 1:
-        there = ", ".join(f"{loaded.meta['place']}: {loaded.path.parent.name}" for loaded in found) or "none"
+        there = ", ".join(f"{place or 'no place'}: {arch}" for arch, place in places.items()) or "none"
         raise RunError(
             f"{len(chosen) or 'No'} winners in {directory} are called {which!r}; there are {there}.",
             remedy="Name a place or the beginning of a digest; gtn final trains winners and keeps them.",
@@ -98,7 +106,7 @@ def _chosen(directory: Path, which: int | str) -> Loaded:
     return chosen[0]
 
 
-def _rebuilt(loaded: Loaded) -> TrainedWinner:
+def _rebuilt(loaded: Loaded, place: int | None) -> TrainedWinner:
     meta = loaded.meta
     config = parse(meta["config"], where=f"The configuration in {loaded.path}")
     arch = Architecture.from_json(meta["arch"])
@@ -108,7 +116,7 @@ def _rebuilt(loaded: Loaded) -> TrainedWinner:
     return TrainedWinner(
         network=network,
         arch=arch,
-        place=meta["place"],
+        place=place,
         epoch=meta["epoch"],
         val_accuracy=meta["val_accuracy"],
         test_accuracy=meta["test_accuracy"],

@@ -11,6 +11,7 @@ from gtn_hpc.core.lock import sole
 from gtn_hpc.core.records import Score
 from gtn_hpc.final import stage
 from gtn_hpc.final.stage import Watch, run_final
+from gtn_hpc.final.weights import load_winner
 from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.opened import open as open_scores
 from gtn_hpc.scores.replay import read_journals
@@ -36,6 +37,27 @@ def test_what_was_trained_is_not_trained_again(tmp_path: Path) -> None:
     rows = run_final(more, run, Watch(row=lambda row: trained.append(row.arch)))
     assert trained == [archs[0]]
     assert rows[:2] == first
+
+
+def test_a_better_one_of_a_larger_budget_moves_the_winners_of_before(tmp_path: Path) -> None:
+    config, run, archs = scored(tmp_path, [0.2, 0.9, 0.5])
+    run_final(config, run)
+    assert [load_winner(run, place).arch.digest for place in (1, 2)] == [archs[1], archs[2]]
+    *_, better = scored(tmp_path, [0.2, 0.9, 0.5, 0.95])[2]
+    run_final(config, run)
+    found = [load_winner(run, place) for place in (1, 2, 3)]
+    assert [winner.arch.digest for winner in found] == [better, archs[1], archs[2]]
+    assert [winner.place for winner in found] == [1, 2, 3]
+    with pytest.raises(RunError, match=f"No winners in .* are called 4; there are .*2: {archs[1]}"):
+        load_winner(run, 4)
+
+
+def test_a_stopped_stage_tells_the_places_of_what_it_has_trained(tmp_path: Path) -> None:
+    config, run, archs = scored(tmp_path, [0.2, 0.9, 0.5])
+    trained: list[str] = []
+    with pytest.raises(Requeue, match="1 of 2 winners"):
+        run_final(config, run, Watch(row=lambda row: trained.append(row.arch), stop=lambda: bool(trained)))
+    assert run.read_state()["stages"]["final"]["places"] == {archs[1]: 1}
 
 
 def test_cut_off_after_an_epoch_it_goes_on_from_there(tmp_path: Path) -> None:
