@@ -17,7 +17,7 @@ ENVIRONMENT = {
 REPORTS: dict[str, tuple[str, str, Callable[[Any, Any], str]]] = {
     "algorithms": (
         "search/campaign_algorithms",
-        "2026-11-26",
+        "2026-11-27",
         lambda of, rows: "\n".join([*of.table_lines(rows), *of.digits_lines(rows)]),
     ),
     "arms": ("meta/campaign_arms", "2026-11-26", lambda of, rows: of.page(rows, 3)),
