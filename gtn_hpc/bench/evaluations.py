@@ -139,7 +139,7 @@ class Workshop:
         config = self._config("reference", overrides)
         inner = config.inner.model_dump(mode="json")
         curriculum = _teach(config, size)
-        write(place / "curriculum.h5", curriculum, Description("digits", (0.0,), (1.0,), inner, (), "real"), config="")
+        write(place / "curriculum.h5", curriculum, Description("digits", (), (), inner, (), "real"), config="")
         self._evaluators: dict[tuple[str, ...], Evaluator] = {}
 
     def architectures(self, count: int) -> list[Architecture]:

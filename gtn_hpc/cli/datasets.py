@@ -71,5 +71,5 @@ def info(
         if lacking:
             console.note(
                 f"{split} has no image of {len(lacking)} of {len(found['classes'])} classes, such as {lacking[0]}: "
-                "the hold-out is drawn at random. More data.validation or data.test, or another run.seed, may help."
+                "the hold-out is drawn at random. More data.validation or data.test, or another data.seed, may help."
             )

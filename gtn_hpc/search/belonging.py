@@ -27,9 +27,10 @@ def require_own(journals: Journals, setting: Setting, run: RunDirectory) -> None
     for row in journals.certificates if setting.config.search.certificate.fraction else ():
         if row.key != key_of(row.arch, _source(row), row.replica, row.steps):
             raise RunError(
-                f"Trainings on real data of run '{run.name}' were made with another final.recipe than this one "
-                f"({row.source} of architecture {row.arch[:16]}).",
-                remedy=f"Give this search another run.name, or use the recipe that stands in {run.scores}.",
+                f"Trainings on real data of run '{run.name}' were made with another final.recipe than this one, or by "
+                f"a release that measured them otherwise ({row.source} of architecture {row.arch[:16]}).",
+                remedy=f"Give this search another run.name, use the recipe that stands in {run.scores}, or go on "
+                "without a certificate: search.certificate.fraction=0.",
             )
 
 

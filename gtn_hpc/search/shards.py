@@ -84,14 +84,14 @@ def search_shard(config: Config, run: RunDirectory, curriculum: Path, watch: Wat
     require_own(before, setting, run)
     with failure_told(run, "search"):
         proposals = propose(config, setting)
-        if shard.index == 0:
-            write_down(proposals, before, reader, setting, run)
         missing = _missing(proposals, before, setting, shard)
         backlog = Backlog(setting.space, deadline_of(config.run, os.environ))
         for row in before.scores:
             backlog.learn(row)
         backlog.extend(missing)
-        with open_local_pool(setting, run, shard.index) as pool:
+        with open_local_pool(setting, run, shard.index) as pool:  # may refuse the curriculum
+            if shard.index == 0:
+                write_down(proposals, before, reader, setting, run)
             for score in results(pool, takewhile(lambda _: not watch.stop(), backlog.rest())):
                 backlog.learn(score)
                 watch.row(score)
@@ -103,9 +103,10 @@ def end_part(run: RunDirectory, backlog: Backlog, watch: Watch) -> None:
     """Folds all rows of the run.
 
     Raises:
-        Requeue: this part was stopped, or something is left that would not end before the deadline. Nothing is folded
-            then: parts fold one after another, and those that are stopped together have no time for that.
+        Requeue: this part was stopped, or something is left that would not end before the deadline.
         RunError: no start has the time for what is left.
+
+    Nothing is folded then: parts fold one after another, and those that are stopped together have no time for that.
     """
     if watch.stop():
         raise Requeue("The search was stopped.", remedy="Start it again: it goes on where it was.")

@@ -46,9 +46,9 @@ def search_shared(config: Config, run: RunDirectory, curriculum: Path, watch: Wa
     require_own(before, setting, run)
     with failure_told(run, "search"):
         scored = 0
-        write_down(proposals, before, reader, setting, run)
         backlog = Backlog(setting.space, deadline_of(config.run, os.environ))
         with Claims(run.journal / "claims", config.search.expiry) as claims, open_local_pool(setting, run) as pool:
+            write_down(proposals, before, reader, setting, run)
             rows = Rows(reader, backlog, claims, setting.identity)
             rows.take_in(before.scores)
             key = setting.identity.key

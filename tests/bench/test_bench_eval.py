@@ -11,6 +11,7 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from gtn_hpc.bench import evaluations
 from gtn_hpc.core.errors import UsageError
+from gtn_hpc.curriculum.file import read
 from gtn_hpc.models.layers import Conv2d
 
 
@@ -44,6 +45,12 @@ def test_the_plain_loop_takes_products_in_the_precision_of_the_others(
     finally:
         hook.remove()
     assert seen == {(True, expected), (False, expected)}
+
+
+def test_the_curriculum_is_shown_as_it_was_drawn(tmp_path: Path) -> None:
+    made = evaluations.Workshop(tmp_path, evaluations.Size(cells=1, filters=4, side=8, steps=2, batch=8), "cpu", [])
+    shown = made._evaluator("reference").room.taught.x
+    assert torch.equal(shown, read(tmp_path / "curriculum.h5").frozen.x)
 
 
 def test_an_unknown_path_is_refused_with_the_valid_ones() -> None:

@@ -224,7 +224,7 @@ def test_truths_that_do_not_fit_into_the_time_left_keep_no_score_waiting(place, 
     with pytest.raises(Requeue, match="any of the 15 evaluations that wait"):
         searched(place, tmp_path / "a", 0, "warn", more=(*long, "run.deadline=5000"))
     assert (len(read_journals(journal).scores), len(read_journals(journal).certificates)) == (60, 15)
-    with pytest.raises(RunError, match="the shortest is expected to take up to 10000 s, and a start has 5000 s"):
+    with pytest.raises(RunError, match=r"is expected to take up to 10000 s, and a start has (5000|49..) s"):
         searched(place, tmp_path / "a", 0, "warn", more=(*long, "run.deadline=5000"))
     _, report = searched(place, tmp_path / "a", 0, "warn", more=(*long, "run.deadline=50000"))
     assert (report.architectures, report.certified) == (60, 30)

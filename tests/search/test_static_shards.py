@@ -1,5 +1,6 @@
 """Static shards: each rank its part, together the same digest as a managed search."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from search_campaign import begin, campaign, configured, curriculum, share
 from search_campaign import shard as shard_of_one
 
-from gtn_hpc.core.errors import Requeue, RunError, UsageError
+from gtn_hpc.core.errors import DataError, Requeue, RunError, UsageError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import comparing
 from gtn_hpc.scores.folding import locked
@@ -54,6 +55,19 @@ def test_shards_score_everything_once_and_a_managed_search_takes_it_over(
     report = campaign(place)
     assert len(read_journals(run.journal).scores) == 10
     assert report.certified == 2
+
+
+@pytest.mark.parametrize("pool", ["shards", "shared"])
+def test_a_refused_curriculum_leaves_a_run_that_takes_its_split(pool: str, tmp_path: Path) -> None:
+    """What the refusal advises is another configuration, which a run that has begun would not take."""
+    torch.set_num_threads(1)
+    curriculum(tmp_path / "curriculum.h5")
+    job = {"shards": shard_of_one, "shared": share}[pool]
+    with pytest.raises(DataError, match="images of digits that would judge here") as caught:
+        job(tmp_path, f"search.pool={pool}", "run.seed=1")
+    advice = re.findall(r"data\.\S+", caught.value.remedy)
+    assert advice[0] == "data.seed=0"
+    assert job(tmp_path, f"search.pool={pool}", "run.seed=1", *advice) == 10
 
 
 def test_shards_and_jobs_take_no_scores_of_another_curriculum(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
