@@ -19,7 +19,8 @@ from gtn_hpc.search.novelty import DRAWS, SpaceExhausted
 from gtn_hpc.spaces import Space
 
 FAILED = -1.0
-"""Told of an architecture without a score: worse than any accuracy."""
+"""Told of an architecture without a score: worse than any accuracy; its size is told as infinite, or else a small one
+that failed would be beaten by none."""
 
 
 class Draws:
@@ -79,9 +80,9 @@ class OptunaSearch(Algorithm):
 
     def tell(self, outcome: Outcome) -> None:
         arch = outcome.proposal.arch
-        value = outcome.value if outcome.value > -math.inf else FAILED
-        sizes = [float(self.space.params(arch)), float(self.space.flops(arch))]
-        self._values[arch.digest] = [value, *sizes][: len(self._study.directions)]
+        ended = outcome.value > -math.inf
+        sizes = [float(self.space.params(arch)), float(self.space.flops(arch))] if ended else [math.inf, math.inf]
+        self._values[arch.digest] = [outcome.value if ended else FAILED, *sizes][: len(self._study.directions)]
         for trial in self._trials[arch.digest]:
             self._study.tell(trial, self._values[arch.digest])
 

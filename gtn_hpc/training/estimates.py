@@ -11,12 +11,13 @@ from gtn_hpc.scores.rows import CertificateRow
 
 
 def estimates(scores: Iterable[Score]) -> dict[str, float]:
-    """Digest of an architecture -> mean validation accuracy over its replicas, for those scored at the top fidelity.
+    """Digest of an architecture -> mean validation accuracy over its replicas, for those scored at the top fidelity,
+    the highest at which a training ended well.
 
     An architecture with a replica that did not end well has no estimate. Rows that are there twice count once.
     """
     rows = distinct(scores)
-    top = max((score.fidelity for score in rows), default=0)
+    top = max((score.fidelity for score in rows if score.status == "ok"), default=0)
     found: dict[str, list[Score]] = {}
     for score in rows:
         if score.fidelity == top:

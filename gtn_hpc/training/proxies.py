@@ -18,7 +18,8 @@ def proxies(names: Sequence[str], module: nn.Module, x: Tensor) -> dict[str, flo
 def synflow(module: nn.Module, x: Tensor) -> float:
     """log of the summed synaptic saliency |theta dR/dtheta| of an image of ones, with all parameters made positive.
 
-    Tanaka et al. 2020 as used by Abdelfattah et al. 2021, in float64 and with the batch norm of a fresh network.
+    Tanaka et al. 2020 as used by Abdelfattah et al. 2021, in float64 and with the batch norm of a fresh network. Unlike
+    there the sum is over all parameters: scales of batch norm, and directions and gains of weight norm, are in it.
     """
     linear = copy.deepcopy(module).double().eval()
     parameters = list(linear.parameters())

@@ -38,6 +38,15 @@ def test_an_architecture_that_failed_once_has_no_estimate():
     assert estimates.estimates(pd.DataFrame(rows)).index.tolist() == ["b"]
 
 
+def test_a_fidelity_at_which_all_failed_takes_no_estimate_away():
+    rows = {"arch": ["a", "b", "a"], "fidelity": [4, 4, 8], "val_accuracy": [0.5, 0.7, np.nan], "seconds": 1.0,
+            "status": ["ok", "ok", "timeout"], "params": 1, "flops": 1, "time": 1.0}  # fmt: skip
+    scores = pd.DataFrame(rows)
+    assert estimates.estimates(scores)["estimate"].to_dict() == {"a": 0.5, "b": 0.7}
+    assert estimates.pairs(scores, pd.Series({"b": 0.6}, name="truth"))["estimate"].tolist() == [0.7]
+    assert estimates.top_fidelity(scores.tail(1)) == 0
+
+
 def test_correlations_are_those_of_the_certificate(finished):
     journals = read_journals(finished.journal)
     certificate = certify(estimates_of_rows(journals.scores), truths_of(journals.certificates, 1200), 1200, seed=0)

@@ -287,6 +287,19 @@ def test_a_bad_line_of_a_list_is_named_and_an_empty_list_refused(tmp_path: Path)
             fixed_list.read_list(path, CONV)
 
 
+def test_nsga2_takes_no_failed_network_for_one_of_the_front() -> None:
+    """The smallest of all fails."""
+    algorithm = MAKERS["nsga2"](0)
+    asked = [proposal for number in range(12) if (proposal := algorithm.ask(number, fresh=True))]
+    smallest = min(asked, key=lambda proposal: CONV.params(proposal.arch))
+    for proposal in asked:
+        row = score_of(Request(proposal.arch, STEPS), 0.5)
+        algorithm.tell(Outcome(proposal, (replace(row, status="nan") if proposal is smallest else row,)))
+    front = [values for trial in algorithm._study.best_trials if (values := trial.values)]  # type: ignore[attr-defined]
+    assert front and all(np.isfinite(values).all() for values in front)
+    assert min(values[1] for values in front) > CONV.params(smallest.arch)
+
+
 def test_nsga2_finds_smaller_networks_than_accuracy_alone_does() -> None:
     """On a hill that rises with the widths."""
 

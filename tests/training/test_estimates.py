@@ -29,6 +29,12 @@ def test_only_the_top_fidelity_counts() -> None:
     assert estimates([row("a", 0.9, fidelity=4), row("b", 0.4, fidelity=8), row("b", 0.99, fidelity=4)]) == {"b": 0.4}
 
 
+def test_a_fidelity_at_which_all_failed_takes_no_estimate_away() -> None:
+    failed = [row(arch, math.nan, fidelity=8, status="timeout") for arch in ("a", "b")]
+    lower = [row("a", 0.9, fidelity=4), row("b", 0.4, fidelity=4), row("c", 0.99, fidelity=2)]
+    assert estimates([*failed, *lower]) == {"a": 0.9, "b": 0.4}
+
+
 def test_a_failed_replica_leaves_no_estimate() -> None:
     assert estimates([row("a", 0.9), row("a", math.nan, replica=1, status="nan"), row("b", 0.1)]) == {"b": 0.1}
     assert estimates([]) == {}

@@ -17,15 +17,20 @@ def fidelities(scores: pd.DataFrame) -> list[int]:
     return sorted(int(fidelity) for fidelity in scores["fidelity"].unique())
 
 
+def top_fidelity(scores: pd.DataFrame) -> int:
+    """The highest fidelity of a scores table at which a training ended well, or 0."""
+    return int(scores.loc[scores["status"] == "ok", "fidelity"].max() if (scores["status"] == "ok").any() else 0)
+
+
 def estimates(scores: pd.DataFrame, fidelity: int | None = None) -> pd.DataFrame:
-    """Mean validation accuracy over replicas at one fidelity (default: the highest), by architecture.
+    """Mean validation accuracy over replicas at one fidelity (default: `top_fidelity`), by architecture.
 
     Columns: estimate, replicas, params, flops, seconds (sum over replicas), time (when the last one ended). An
     architecture with a replica that did not end well has no estimate.
     """
     if scores.empty:
         return averaged(scores, "estimate")
-    level = scores["fidelity"].max() if fidelity is None else fidelity
+    level = top_fidelity(scores) if fidelity is None else fidelity
     return averaged(scores[scores["fidelity"] == level], "estimate")
 
 
@@ -50,7 +55,7 @@ def pairs(scores: pd.DataFrame, truth: "pd.Series[float]", fidelity: int | None 
 
     Cost: a fraction of a second for a million rows of scores; only those with a truth are averaged.
     """
-    level = scores["fidelity"].max() if fidelity is None and len(scores) else fidelity
+    level = top_fidelity(scores) if fidelity is None and len(scores) else fidelity
     joined = estimates(scores[scores["arch"].isin(truth.index)], level).join(truth, how="inner").reset_index()
     return joined.sort_values(["estimate", "arch"], ascending=[False, True], ignore_index=True)
 
