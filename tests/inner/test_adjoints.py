@@ -56,7 +56,7 @@ def problem(optimiser: str, norm: str, dropout: float, every: int, steps: int) -
 @pytest.mark.parametrize("optimiser", ["sgd", "rmsprop", "adam"])
 @pytest.mark.parametrize("name", ADJOINTS)
 def test_exact(name: str, optimiser: str, norm: str, dropout: float) -> None:
-    for every, steps in ((0, 1), (0, 3), (0, 8), (2, 3), (2, 8)):
+    for every, steps in ((0, 1), (0, 8), (2, 3), (2, 8)):
         task, teacher, expected = problem(optimiser, norm, dropout, every, steps)
         found = Trajectory(ADJOINTS[name])(task, teacher, wrt_initial=True)
         assert found.losses == pytest.approx(expected.losses, rel=1e-11), (every, steps)

@@ -21,7 +21,7 @@ def all_parts(found: MetaGradient) -> Tensors:
 
 
 @pytest.mark.parametrize("every", [0, 1])
-@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize("steps", [1, 4])
 @pytest.mark.parametrize("optimiser", ["sgd", "rmsprop", "adam"])
 def test_unrolled_higher_and_finite_differences_agree(optimiser: str, steps: int, every: int) -> None:
     teacher = make_teacher(steps, optimiser)
