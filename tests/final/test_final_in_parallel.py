@@ -28,7 +28,6 @@ WINNERS = 3
 
 WORKERS = ([], ["search.workers=2"])
 RANKS = (["mpiexec", "-n", "3"], [])
-FEW_RANKS = (["mpiexec", "-n", "2"], [])
 PARALLEL = ["workers", "ranks"]
 HoldAt = Callable[[str], Any]
 THIRD = "step-000003"
@@ -54,7 +53,7 @@ def prepared(root: Path) -> tuple[Config, RunDirectory]:
 
 
 def gtn_final(run: RunDirectory, how: str, *more: str, **environ: str) -> "subprocess.Popen[str]":
-    launcher, settings = {"workers": WORKERS, "ranks": RANKS, "few ranks": FEW_RANKS}[how]
+    launcher, settings = {"workers": WORKERS, "ranks": RANKS}[how]
     command = [*launcher, sys.executable, "-m", "gtn_hpc", "final", run.path, *settings, *more, "--json"]
     surroundings = {**os.environ, "OMP_NUM_THREADS": "1", **environ}
     return subprocess.Popen(command, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -154,7 +153,7 @@ def test_ranks_without_work_end(tmp_path: Path) -> None:
     rows = rows_of(run)
     _, empty, _ = scored(tmp_path / "empty", [])
     for place, code, words in ((run, 0, rows[0].arch), (empty, 1, "has no scored architecture to train")):
-        with gtn_final(place, "few ranks") as process:
+        with gtn_final(place, "ranks") as process:
             told, complaints = process.communicate(timeout=WAIT)
         assert process.returncode == code
         assert words in told + complaints
