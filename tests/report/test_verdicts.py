@@ -4,16 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gtn_hpc.report.frames.ranking import correlations
+from gtn_hpc.report.frames.ranking import correlations, rivals
 from gtn_hpc.report.sections import teacher, trust
 from gtn_hpc.report.wording import percent_interval, rank
 from gtn_hpc.stats import mean, paired_difference
 
 
-def ranked(sign: float, noise: float) -> pd.DataFrame:
-    truth = np.linspace(0, 1, 30)
-    seen = sign * truth + noise * np.random.default_rng(0).normal(size=30)
-    return correlations(pd.DataFrame({"arch": range(30), "estimate": seen, "truth": truth}))
+def paired(sign: float, noise: float, n: int = 30) -> pd.DataFrame:
+    truth = np.linspace(0, 1, n)
+    seen = sign * truth + noise * np.random.default_rng(0).normal(size=n)
+    return pd.DataFrame({"arch": range(n), "estimate": seen, "truth": truth, "params": range(n, 0, -1)})
+
+
+def ranked(sign: float, noise: float, n: int = 30) -> pd.DataFrame:
+    return correlations(paired(sign, noise, n))
 
 
 @pytest.mark.parametrize(
@@ -28,6 +32,27 @@ def test_a_ranking_without_an_interval_decides_nothing():
     found = ranked(1, 0.1).assign(low=np.nan, high=np.nan)
     assert "There is no interval" in trust.in_words(found)
     assert "nan" not in trust.in_words(found)
+
+
+@pytest.mark.parametrize(
+    ("sign", "n", "said"), [(1, 3, "too few to tell"), (-1, 7, "too few to tell"), (1, 8, "has no width")]
+)
+def test_a_ranking_whose_interval_is_too_narrow_decides_nothing(sign, n, said):
+    words = trust.in_words(ranked(sign, 0, n))
+    assert said in words
+    assert "carries information" not in words and "the wrong way round" not in words
+
+
+@pytest.mark.parametrize(
+    ("sign", "n", "said"),
+    [
+        (1, 3, "; 3 are too few to tell whether the teacher is ahead (2.00"),
+        (-1, 7, "; 7 are too few to tell whether the teacher is ahead (0.00"),
+        (1, 30, "beside it the teacher is not certainly ahead or behind (2.00"),
+    ],
+)
+def test_the_teacher_is_not_ahead_where_the_interval_is_too_narrow(sign, n, said):
+    assert said in trust.beside_others(rivals(paired(sign, 0, n), {}))
 
 
 def test_numbers_without_an_interval_stand_alone():

@@ -10,6 +10,7 @@ from gtn_hpc.report.blocks import Block, Missing, Prose, Table, figure
 from gtn_hpc.report.evidence import Evidence
 from gtn_hpc.report.frames import records
 from gtn_hpc.report.wording import plural, rank
+from gtn_hpc.stats.correlation import FEW
 
 
 def certified(evidence: Evidence) -> Iterator[Block]:
@@ -34,17 +35,21 @@ def in_words(found: pd.DataFrame) -> str:
     spearman, kendall = main_result(found)
     if pd.isna(spearman["value"]):
         return f"The estimates cannot be compared with the truth: {spearman['note']}."
-    low, high = spearman["low"], spearman["high"]
+    number, low, high = int(spearman["n"]), spearman["low"], spearman["high"]
     return (
-        f"Over {plural(int(spearman['n']), 'architecture')} trained both ways, Spearman's rank correlation of estimate "
+        f"Over {plural(number, 'architecture')} trained both ways, Spearman's rank correlation of estimate "
         f"and truth is {rank(spearman['value'], low, high)}, "
-        f"Kendall's {rank(kendall['value'], kendall['low'], kendall['high'])}. {_verdict(low, high)}"
+        f"Kendall's {rank(kendall['value'], kendall['low'], kendall['high'])}. {_verdict(number, low, high)}"
     )
 
 
-def _verdict(low: float, high: float) -> str:
+def _verdict(number: int, low: float, high: float) -> str:
     if pd.isna(low):
         return "There is no interval, so nothing says that this is more than chance."
+    if number < FEW:
+        return f"{plural(number, 'architecture')} are too few to tell whether the ranking is more than chance."
+    if low == high:
+        return "The interval has no width, so it does not tell whether the ranking is more than chance."
     if low > 0:
         return "The ranking carries information: the interval lies above zero."
     if high < 0:
@@ -59,11 +64,11 @@ def beside_others(others: pd.DataFrame) -> str:
 
 def _beside(row: dict[str, Any]) -> str:
     low, high = row["ahead_low"], row["ahead_high"]
-    verdict = "ahead" if low > 0 else "behind" if high < 0 else "not certainly ahead or behind"
-    return (
-        f"Ranking by {row['name']} gives {_rank(row)}; beside it the teacher is {verdict} "
-        f"({rank(row['ahead'], low, high)})."
-    )
+    ahead, ranking = rank(row["ahead"], low, high), f"Ranking by {row['name']} gives {_rank(row)}"
+    if row["n"] < FEW:
+        return f"{ranking}; {row['n']} are too few to tell whether the teacher is ahead ({ahead})."
+    verdict = "ahead" if 0 < low < high else "behind" if low < high < 0 else "not certainly ahead or behind"
+    return f"{ranking}; beside it the teacher is {verdict} ({ahead})."
 
 
 def _certificate(evidence: Evidence) -> Iterator[Block]:
