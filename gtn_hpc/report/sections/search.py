@@ -21,10 +21,19 @@ DOTS = 2000
 """Architectures besides the front that a Pareto figure shows."""
 
 
+def unscored(evidence: Evidence) -> Block:
+    """Why there are no estimates: nothing was scored yet, or nothing ended well."""
+    if evidence.tables is None or evidence.tables.scores.empty:
+        return Missing("No architectures scored yet", evidence.command("gtn search RUN"))
+    rows = evidence.tables.scores
+    tried, steps = plural(rows["arch"].nunique(), "architecture"), plural(int(rows["fidelity"].max()), "step")
+    return Prose(f"None of {tried} has an estimate after {steps} of the teacher: see Failures.")
+
+
 def best(evidence: Evidence) -> Iterator[Block]:
     """The architectures with the best estimates, drawn."""
     if evidence.estimates.empty:
-        yield Missing("No architectures scored yet", evidence.command("gtn search RUN"))
+        yield unscored(evidence)
         return
     truth = evidence.pairs.set_index("arch")["truth"] if len(evidence.pairs) else pd.Series(dtype=float)
     rows = records(evidence.estimates.head(TOP))
@@ -45,7 +54,7 @@ def _card(evidence: Evidence, place: int, row: dict[str, Any], truth: "pd.Series
 def searched(evidence: Evidence) -> Iterator[Block]:
     """Best so far, and the Pareto front."""
     if evidence.tables is None or evidence.estimates.empty:
-        yield Missing("No architectures scored yet", evidence.command("gtn search RUN"))
+        yield unscored(evidence)
         return
     steps = progress(evidence.tables.scores)
     last = steps.iloc[-1]
@@ -66,7 +75,7 @@ def costly(evidence: Evidence) -> Iterator[Block]:
     """Accuracy against parameters and FLOPs."""
     found = evidence.estimates
     if found.empty:
-        yield Missing("No architectures scored yet", evidence.command("gtn search RUN"))
+        yield unscored(evidence)
         return
     for cost, words in COSTS.items():
         marked = found.assign(front=front(found, cost))[["arch", "estimate", "params", "flops", "front"]]

@@ -9,21 +9,33 @@ from gtn_hpc.report import figures
 from gtn_hpc.report.blocks import Block, Missing, Prose, Table, figure
 from gtn_hpc.report.evidence import Evidence
 from gtn_hpc.report.frames import records
+from gtn_hpc.report.sections.search import unscored
 from gtn_hpc.report.wording import plural, rank
 from gtn_hpc.stats.correlation import FEW
 
 
 def certified(evidence: Evidence) -> Iterator[Block]:
     """Scatter, correlations with intervals, and the teacher beside other ways to rank."""
-    if evidence.tables is None:
-        yield Missing("No architectures scored yet", evidence.command("gtn search RUN"))
+    if evidence.estimates.empty:
+        yield unscored(evidence)
     elif evidence.pairs.empty:
-        yield Missing(
-            "No architecture was trained on real data as well",
-            evidence.command("gtn search RUN search.certificate.fraction=0.25"),
-        )
+        yield _unpaired(evidence)
     else:
         yield from _certificate(evidence)
+
+
+def _unpaired(evidence: Evidence) -> Block:
+    """Why no architecture has an estimate and a truth."""
+    assert evidence.tables is not None
+    rows = evidence.tables.certificate
+    trained = rows.loc[rows["source"] == "truth", "arch"].nunique()
+    if trained:
+        both = f"None of {plural(trained, 'architecture')} trained on real data has both an estimate and a truth"
+        return Prose(f"{both}: see Failures.")
+    return Missing(
+        "No architecture was trained on real data as well",
+        evidence.command("gtn search RUN search.certificate.fraction=0.25"),
+    )
 
 
 def main_result(found: pd.DataFrame) -> tuple[dict[str, Any], ...]:
