@@ -122,6 +122,33 @@ def test_progress_rises_and_ends_at_the_best(finished):
     assert found["evaluations"].iloc[0] > 3, "the first three failed"
 
 
+def test_progress_counts_architectures_of_every_fidelity_until_the_end_of_the_search():
+    """Four on the first rung, of which two climb to the second, and a fifth that ends after them."""
+    rows = {"arch": list("abcdbce"), "fidelity": [2, 2, 2, 2, 8, 8, 2], "status": "ok", "seconds": 10.0, "params": 1,
+            "flops": 1, "val_accuracy": [0.1, 0.2, 0.3, 0.9, 0.5, 0.6, 0.4],
+            "time": np.arange(110.0, 171.0, 10.0)}  # fmt: skip
+    found = searching.progress(pd.DataFrame(rows))
+    assert found["evaluations"].tolist() == [4, 4, 5]
+    assert found["arch"].tolist() == ["b", "c", "c"]
+    assert found["best"].tolist() == [0.5, 0.6, 0.6]
+    assert found["seconds"].tolist() == found["busy_seconds"].tolist() == [50.0, 60.0, 70.0]
+
+
+def test_progress_names_the_first_of_architectures_that_are_equally_good():
+    rows = {"arch": list("zyxw"), "fidelity": 8, "val_accuracy": [0.5, 0.7, 0.7, 0.6], "status": "ok", "seconds": 1.0,
+            "params": 1, "flops": 1, "time": [1.0, 2.0, 3.0, 4.0]}  # fmt: skip
+    found = searching.progress(pd.DataFrame(rows))
+    assert found["arch"].tolist() == ["z", "y", "y"]
+    assert found["evaluations"].tolist() == [1, 2, 4]
+
+
+def test_progress_is_empty_where_nothing_ended_well(finished):
+    with scores.open(finished.path) as tables:
+        found = searching.progress(tables.scores.assign(status="nan", val_accuracy=np.nan))
+    assert found.empty
+    assert "evaluations" in found
+
+
 def test_busy_stretches_hold_all_work(finished):
     with scores.open(finished.path) as tables:
         rows = cost.work(tables)

@@ -16,7 +16,7 @@ from gtn_hpc.report.blocks import Prose
 from gtn_hpc.report.evidence import gather
 from gtn_hpc.report.frames import ranking
 from gtn_hpc.report.page import write
-from gtn_hpc.report.sections import cost
+from gtn_hpc.report.sections import cost, search
 from gtn_hpc.report.wording import duration, percent, points, rank, short
 
 
@@ -98,6 +98,16 @@ def test_the_work_of_meta_training_is_that_of_all_its_ranks(tmp_path):
 def work_of(run):
     """What the report says of who worked when, as text."""
     return text_of(" ".join(block.text for block in cost.worked(gather(run)) if isinstance(block, Prose)))
+
+
+def test_the_best_of_equal_estimates_is_the_first_of_the_gallery(tmp_path):
+    """Whichever ended first or last."""
+    evidence = gather(whole_run(tmp_path, sizes=Sizes(12, 8, 0, constant=True)))
+    scores = evidence.tables.scores.sort_values("arch", ignore_index=True)
+    evidence.tables.scores = scores.assign(time=[1e9 + (place + 5) % 12 for place in range(12)])
+    (gallery,), (found, *_) = search.best(evidence), search.searched(evidence)
+    assert found.text.startswith("12 architectures of space nao_cell in ")
+    assert f"1. {found.text.rpartition('(')[2].removesuffix(').')}" == gallery.cards[0].name
 
 
 def test_constant_scores_are_told_in_words(tmp_path):

@@ -9,31 +9,30 @@ from gtn_hpc.report.frames.estimates import estimates
 
 
 def progress(scores: pd.DataFrame) -> pd.DataFrame:
-    """Best estimate so far after each architecture scored at the highest fidelity, in the order in which they ended.
+    """Best estimate at the highest fidelity so far, in the order in which evaluations ended.
 
-    Columns: evaluations (failed ones count), seconds (of wall time), busy_seconds (of all workers and fidelities),
-    arch and best. Rows: where the best changes, and the last.
+    Columns: evaluations (architectures of which an evaluation of any fidelity has ended, well or not), seconds (of
+    wall time), busy_seconds (of all workers and fidelities), arch (the first that had the best estimate) and best.
+    Rows: where the best rises, and the end of the search.
     """
     if scores.empty:
         return pd.DataFrame(columns=["evaluations", "seconds", "busy_seconds", "arch", "best"])
     ended = scores.sort_values("time")
-    began = float((ended["time"] - ended["seconds"]).min())
-    busy = ended["seconds"].cumsum()
     top = ended[ended["fidelity"] == ended["fidelity"].max()].drop_duplicates("arch", keep="last")
-    value = top["arch"].map(estimates(scores)["estimate"])
+    value = top["arch"].map(estimates(scores)["estimate"]).reindex(ended.index)
     best = value.cummax().ffill()
+    rises = best.notna() & ~(best <= best.shift())
     found = pd.DataFrame(
         {
-            "evaluations": np.arange(1, len(top) + 1),
-            "seconds": top["time"] - began,
-            "busy_seconds": busy[top.index],
-            "arch": top["arch"].where(value == best).ffill(),
+            "evaluations": (~ended["arch"].duplicated()).cumsum(),
+            "seconds": ended["time"] - (ended["time"] - ended["seconds"]).min(),
+            "busy_seconds": ended["seconds"].cumsum(),
+            "arch": ended["arch"].where(rises).ffill(),
             "best": best,
         }
     )
-    turns = found["best"].diff().fillna(1) > 0
-    turns.iloc[-1] = True
-    return found[turns & found["best"].notna()].reset_index(drop=True)
+    rises.iloc[-1] = True
+    return found[rises & best.notna()].reset_index(drop=True)
 
 
 def front(frame: pd.DataFrame, cost: Literal["params", "flops"]) -> pd.Series:

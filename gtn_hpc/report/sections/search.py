@@ -57,10 +57,10 @@ def searched(evidence: Evidence) -> Iterator[Block]:
         yield unscored(evidence)
         return
     steps = progress(evidence.tables.scores)
-    last = steps.iloc[-1]
+    last, first = steps.iloc[-1], evidence.estimates.iloc[0]
     yield Prose(
         f"{plural(int(last['evaluations']), 'architecture')} of space {evidence.config.search.space.name} in "
-        f"{duration(last['seconds'])}; best estimate {percent(last['best'], 2)} ({last['arch']})."
+        f"{duration(last['seconds'])}; best estimate {percent(first['estimate'], 2)} ({first['arch']})."
     )
     for by, words in PROGRESS.items():
         yield figure(
