@@ -11,10 +11,11 @@ from gtn_hpc.report.script import Finding, each, parser, run
 
 
 def find(chosen: argparse.Namespace) -> Finding:
+    shares = each(chosen.paths, lambda tables: workers(work(tables)))
+    spent = each(chosen.paths, lambda tables: totals(work(tables)))
     evaluations = each(chosen.paths, work)
     evaluations["worker"] = _named(evaluations, several=len(chosen.paths) > 1)
-    spent = totals(evaluations).to_dict("records")
-    return Finding(workers(evaluations), figures.utilisation(busy(evaluations)), {"seconds of work": spent})
+    return Finding(shares, figures.utilisation(busy(evaluations)), {"seconds of work": spent.to_dict("records")})
 
 
 def _named(evaluations: pd.DataFrame, *, several: bool) -> "pd.Series[str]":

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from report_runs import Sizes, whole_run
 
-from gtn_hpc import stats
+from gtn_hpc import scores, stats
 from gtn_hpc.report.evidence import gather
-from gtn_hpc.report.frames import ranking
+from gtn_hpc.report.frames import cost, ranking
 
 SCRIPTS = sorted((Path(__file__).resolve().parents[2] / "analysis").glob("*.py"))
 NAMES = [path.stem for path in SCRIPTS if path.stem != "policy_returns"]
@@ -48,6 +48,7 @@ def analysed(launch, torch_blocked, finished, tmp_path_factory):
     commands["few"] = ["rank_correlation", finished.scores, "-o", directory / "few", "--resamples", "500"]
     commands["constant"] = ["rank_correlation", flat.scores, "-o", directory / "constant", "--resamples", "50"]
     commands["two"] = ["search_efficiency", finished.path, other.scores, "-o", directory / "two", "--by", "seconds"]
+    commands["busy"] = ["utilisation", finished.path, other.path, "-o", directory / "busy"]
     commands["lost"] = ["pareto", directory / "nothing.h5"]
     commands["no fidelity"] = ["rank_correlation", finished.path, "--fidelity", "3"]
     commands["no cost"] = ["pareto", finished.path, "--cost", "money"]
@@ -128,6 +129,20 @@ def test_the_truth_is_named(analysed):
 
 def test_several_runs_keep_their_names(analysed):
     assert set(pd.read_csv(analysed[0] / "two.csv")["run"]) == {"digits", "other"}
+
+
+def test_workers_of_several_runs_are_busy_for_a_share_of_their_own_run(analysed, finished):
+    directory, told = analysed
+    assert told["busy"]["code"] == 0, told["busy"]["err"]
+    table = pd.read_csv(directory / "busy.csv")
+    spent = json.loads((directory / "busy.json").read_text())["facts"]["seconds of work"]
+    for name, path in (("digits", finished.path), ("other", directory / "other")):
+        with scores.open(path) as tables:
+            rows = cost.work(tables)
+        own, expected = table[table["run"] == name].drop(columns="run"), cost.workers(rows)
+        pd.testing.assert_frame_equal(own.reset_index(drop=True), expected)
+        own_spent = [{key: row[key] for key in ("work", "rows", "seconds")} for row in spent if row["run"] == name]
+        assert own_spent == cost.totals(rows).to_dict("records")
 
 
 @pytest.mark.parametrize(
