@@ -34,7 +34,8 @@ def equivalence(found: Equivalence) -> Iterator[str]:
         yield _in_seconds(found)
     for row in records(found.own):
         value = rank(row["value"], row["low"], row["high"])
-        yield f"A training of its own of {plural(row['steps'], 'step')}, whose rate falls to zero, ranks with {value}."
+        own = f"A training of its own of {plural(row['steps'], 'step')}, whose rate falls to zero"
+        yield f"{own}, ranks with {value} ({row['note']})."
     if found.shared:
         yield "The truth is the end of the same trainings, which helps real data: the crossing is rather too early."
 

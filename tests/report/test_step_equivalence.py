@@ -171,6 +171,20 @@ def test_trainings_of_their_own_stand_beside_those_on_the_way(tables):
     assert "A training of its own of 8 steps" in " ".join(conclusions.equivalence(found))
 
 
+def test_controls_of_equally_many_steps_are_not_mixed(tables):
+    rows = tables.certificate
+    in_steps = rows.assign(source="real_steps", steps=8, seconds=1.1, key="s" + rows["key"])
+    in_seconds = rows.assign(source="real_seconds", steps=8, seconds=2.1, val_accuracy=-rows["val_accuracy"],
+                             key="t" + rows["key"])  # fmt: skip
+    tables.certificate = pd.concat([rows, in_steps, in_seconds], ignore_index=True)
+    found = equivalence(tables, source="certificate", resamples=50)
+    own = found.own.set_index("note")[["steps", "value", "seconds"]]
+    assert own.loc["control real_steps; all resamples rank alike"].tolist() == pytest.approx([8, 1.0, 0.5])
+    assert own.loc["control real_seconds; all resamples rank alike"].tolist() == pytest.approx([8, -1.0, 1.5])
+    words = " ".join(conclusions.equivalence(found))
+    assert "1.00] (control real_steps" in words and "-1.00] (control real_seconds" in words
+
+
 def test_without_learning_curves_it_is_said_how_to_record_them(tables):
     tables.curves = tables.curves[tables.curves["table"] != "certificate"]
     with pytest.raises(StorageError, match=r"search\.certificate\.score_at"):

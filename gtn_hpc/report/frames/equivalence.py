@@ -1,6 +1,6 @@
 """How many steps of real data rank architectures as well as the teacher does (the paper's 9x), in steps and seconds."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from gtn_hpc.report.frames.teaching import teacher_seconds
 from gtn_hpc.report.wording import plural
 from gtn_hpc.scores import ScoreTables
 from gtn_hpc.stats import Estimate, Sweep
+from gtn_hpc.stats.estimate import notes
 
 FEWEST = 8
 """Architectures below which no correlation is shown."""
@@ -215,9 +216,10 @@ def _own(tables: ScoreTables, truth: "pd.Series[float]", seed: int, resamples: i
     """Controls of the certificate that trained on real data for fewer steps, each from its own beginning."""
     rows = tables.certificate[tables.certificate["source"].isin(["real_steps", "real_seconds"])]
     found = []
-    for steps, of_steps in rows.groupby("steps"):
+    for (steps, source), of_steps in rows.groupby(["steps", "source"]):
         both = averaged(of_steps, "other").join(truth, how="inner").sort_index()
         rho = stats.spearman(both["other"], both["truth"], rng=generator(seed), resamples=resamples)
         seconds = _of_one(of_steps, _plain_seconds(of_steps))
-        found.append(_row(OWN, int(str(steps)), rho, seconds, seconds))
+        noted = replace(rho, note=notes(f"control {source}", rho.note))
+        found.append(_row(OWN, int(str(steps)), noted, seconds, seconds))
     return pd.DataFrame(found, columns=COLUMNS)
