@@ -9,7 +9,7 @@ import pandas as pd
 
 from gtn_hpc import stats
 from gtn_hpc.core.errors import StorageError
-from gtn_hpc.report.frames.estimates import averaged, estimates, longest
+from gtn_hpc.report.frames.estimates import averaged, estimates, longest, top_fidelity
 from gtn_hpc.report.frames.ranking import generator
 from gtn_hpc.report.frames.teaching import teacher_seconds
 from gtn_hpc.report.wording import plural
@@ -134,7 +134,7 @@ def equivalence(
     sweep = stats.spearman_sweep(
         joined["estimate"], [joined[n] for n in steps], steps, joined["truth"], rng=generator(seed), resamples=resamples
     )
-    level = int(fidelity or tables.scores["fidelity"].max())
+    level = fidelity or top_fidelity(tables.scores)
     costs = _seconds(tables, joined.index, level, meta)
     own = _own(tables, joined["truth"], seed, resamples)
     return Equivalence(name, source == "certificate", level, steps, sweep, costs, own)

@@ -5,11 +5,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from gtn_hpc.report.frames.estimates import estimates
+from gtn_hpc.report.frames.estimates import estimates, top_fidelity
 
 
 def progress(scores: pd.DataFrame) -> pd.DataFrame:
-    """Best estimate at the highest fidelity so far, in the order in which evaluations ended.
+    """Best estimate at the top fidelity so far, in the order in which evaluations ended.
 
     Columns: evaluations (architectures of which an evaluation of any fidelity has ended, well or not), seconds (of
     wall time), busy_seconds (of all workers and fidelities), arch (the first that had the best estimate) and best.
@@ -18,7 +18,7 @@ def progress(scores: pd.DataFrame) -> pd.DataFrame:
     if scores.empty:
         return pd.DataFrame(columns=["evaluations", "seconds", "busy_seconds", "arch", "best"])
     ended = scores.sort_values("time")
-    top = ended[ended["fidelity"] == ended["fidelity"].max()].drop_duplicates("arch", keep="last")
+    top = ended[ended["fidelity"] == top_fidelity(ended)].drop_duplicates("arch", keep="last")
     value = top["arch"].map(estimates(scores)["estimate"]).reindex(ended.index)
     best = value.cummax().ffill()
     rises = best.notna() & ~(best <= best.shift())
