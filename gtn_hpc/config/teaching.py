@@ -76,6 +76,10 @@ class Data(Section):
         beside = {"root", "augment"} | ({"seed"} if self.seed is None else set())
         return self.model_dump(mode="json", exclude=beside)
 
+    def seed_of(self, run: int) -> int:
+        """The seed of the split in a run of the seed `run`."""
+        return run if self.seed is None else self.seed
+
     @field_validator("validation", "test")
     @classmethod
     def _share_or_count(cls, value: float) -> float:

@@ -77,8 +77,7 @@ def require_unseen(taught: CurriculumFile, splits: Splits, config: Config) -> No
         return
     data, numbers = maker.data, splits.numbers
     held_out = len(numbers.validation) + len(numbers.test)
-    seed = maker.run.seed if data.seed is None else data.seed
-    ours = config.run.seed if config.data.seed is None else config.data.seed
+    seed, ours = data.seed_of(maker.run.seed), config.data.seed_of(config.run.seed)
     test = "" if numbers.own_test else f" data.test={data.test:g}"
     raise DataError(
         f"The curriculum {taught.path} was taught on {seen} of the {held_out} images of {splits.name} that would judge "

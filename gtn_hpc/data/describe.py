@@ -7,7 +7,7 @@ import torch
 from gtn_hpc.config.teaching import Data
 from gtn_hpc.data.catalogue import find
 from gtn_hpc.data.image_set import ImageSet
-from gtn_hpc.data.splits import cut, resident
+from gtn_hpc.data.splits import resident, split
 
 
 def describe(section: Data, *, seed: int = 0) -> dict[str, Any]:
@@ -16,8 +16,7 @@ def describe(section: Data, *, seed: int = 0) -> dict[str, Any]:
     JSON-able. Reads the whole set, also one that is too small to teach with. Raises ConfigError and DataError.
     """
     found = find(section)
-    numbers = cut(len(found.train), section, seed, own_test=found.test is not None)
-    splits = resident(found, numbers, hold_bytes=0)
+    splits = resident(found, split(found, section, seed), hold_bytes=0)
     shape = splits.shape
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
@@ -27,7 +26,7 @@ def describe(section: Data, *, seed: int = 0) -> dict[str, Any]:
         "classes": list(splits.class_names),
         "mean": splits.train.mean.tolist(),
         "std": splits.train.std.tolist(),
-        "seed": seed if section.seed is None else section.seed,
+        "seed": section.seed_of(seed),
         "splits": {key: {"images": len(part), "per_class": _per_class(part)} for key, part in parts.items()},
     }
 

@@ -33,7 +33,7 @@ class Numbers:
     def trained_on(self, section: Data, seed: int) -> int:
         """How many of the images that are held out here are training images under another section and seed."""
         other = cut(self.total, section, seed, own_test=self.own_test)
-        return int(np.isin([*self.validation, *self.test], other.train).sum())
+        return int(np.isin(np.concatenate([self.validation, self.test]), other.train).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ def load(
             f"data.train is {section.train}, but {found.name} has {len(found.classes)} classes",
             remedy="Train on more images, several of each class, or leave data.train empty for all.",
         )
-    numbers = cut(len(found.train), section, seed, own_test=found.test is not None)
+    numbers = split(found, section, seed)
     _require_judges(section, found, numbers)
     return resident(found, numbers, device, dtype, hold_bytes)
 
@@ -129,6 +129,11 @@ def require_augment(settings: Augment, image: ImageShape, key: str) -> None:
             )
 
 
+def split(found: Source, section: Data, seed: int) -> Numbers:
+    """Which images of `found` are in each split; errors as in `cut`."""
+    return cut(len(found.train), section, seed, own_test=found.test is not None)
+
+
 def cut(total: int, section: Data, seed: int, *, own_test: bool) -> Numbers:
     """A permutation of a set's `total` images by the section's seed, else by `seed`, cut in pieces: test (unless the
     set has its `own_test`), validation, train. So `section.train` changes only the last.
@@ -136,7 +141,7 @@ def cut(total: int, section: Data, seed: int, *, own_test: bool) -> Numbers:
     Raises:
         ConfigError: there are not so many images.
     """
-    order = numpy_rng(seed if section.seed is None else section.seed, "data.splits").permutation(total)
+    order = numpy_rng(section.seed_of(seed), "data.splits").permutation(total)
     test, rest = np.split(order, [0 if own_test else _count(section.test, total, "test")])
     validation, rest = np.split(rest, [_count(section.validation, len(rest), "validation")])
     if section.train is not None and section.train > len(rest):

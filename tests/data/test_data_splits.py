@@ -13,6 +13,7 @@ from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.data import describe, load
 from gtn_hpc.data.source import Source, labelled
 from gtn_hpc.data.splits import cut, taken
+from gtn_hpc.data.splits import split as numbers_of
 
 
 def numbered(count, test=None):
@@ -28,7 +29,7 @@ def numbered(count, test=None):
 
 
 def split(found, section, seed):
-    return taken(found, cut(len(found.train), section, seed, own_test=found.test is not None))
+    return taken(found, numbers_of(found, section, seed))
 
 
 def identities(part):

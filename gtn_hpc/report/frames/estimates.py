@@ -19,7 +19,8 @@ def fidelities(scores: pd.DataFrame) -> list[int]:
 
 def top_fidelity(scores: pd.DataFrame) -> int:
     """The highest fidelity of a scores table at which a training ended well, or 0."""
-    return int(scores.loc[scores["status"] == "ok", "fidelity"].max() if (scores["status"] == "ok").any() else 0)
+    ended = scores.loc[scores["status"] == "ok", "fidelity"]
+    return int(ended.max()) if len(ended) else 0
 
 
 def estimates(scores: pd.DataFrame, fidelity: int | None = None) -> pd.DataFrame:
