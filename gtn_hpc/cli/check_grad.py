@@ -8,6 +8,7 @@ import typer
 
 from gtn_hpc.cli import console
 from gtn_hpc.cli.options import ConfigFile, Json, Overrides
+from gtn_hpc.cli.stopping import require_one_process
 
 if TYPE_CHECKING:
     from gtn_hpc.meta.check_grad import Checked
@@ -32,6 +33,7 @@ def check_grad(
     from gtn_hpc.config import load
     from gtn_hpc.meta.check_grad import check_gradients
 
+    require_one_process("gtn check-grad")
     settings = load(config, overrides or ())
     rows = check_gradients(settings, replay=replay)
     bad = [row for row in rows if row.ok is False]

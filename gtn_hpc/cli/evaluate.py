@@ -10,6 +10,7 @@ from gtn_hpc.cli import console, judged
 from gtn_hpc.cli.failing import crashes_go_to
 from gtn_hpc.cli.meter import Meter
 from gtn_hpc.cli.options import RUNS, Json, Root, curriculum_of
+from gtn_hpc.cli.stopping import require_one_process
 from gtn_hpc.core.errors import StorageError, UsageError
 from gtn_hpc.core.rundir import RunDirectory
 
@@ -72,6 +73,7 @@ def evaluate(
 
     Example: gtn evaluate digits --real-steps 16 --real-steps 32 --real-steps 64
     """
+    require_one_process("gtn evaluate")
     path = curriculum_of(teacher, root)
     with crashes_go_to(path.parent):
         from gtn_hpc.cluster.connect import connect

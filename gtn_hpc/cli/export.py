@@ -11,6 +11,7 @@ from gtn_hpc.cli import console
 from gtn_hpc.cli.failing import crashes_go_to
 from gtn_hpc.cli.options import RUNS, Json, Root, Run, curriculum_of
 from gtn_hpc.cli.outputs import FOLDER, Force, format_of, require_free
+from gtn_hpc.cli.stopping import require_one_process
 from gtn_hpc.core.atomic import replacing
 from gtn_hpc.core.errors import UsageError
 
@@ -65,6 +66,7 @@ def export(
     """
     if output is None and not digest:
         raise UsageError("Nothing to do: neither -o FILE.h5 nor --digest.", remedy="Example: gtn export RUN -o FILE.h5")
+    require_one_process("gtn export")
     asked = Written(dtype, passes)
     made = None if output is None else _target(output, kind, asked, force)
     path = curriculum_of(run, root)

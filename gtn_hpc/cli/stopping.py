@@ -48,5 +48,5 @@ def require_one_process(command: str) -> None:
     if environment.world > 1:
         raise UsageError(
             f"{command} works in one process, but {environment.launcher} started {environment.world}.",
-            remedy=f"Start it without a launcher: {command} CONFIG",
+            remedy=f"Start it without a launcher: {command} ...",
         )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gtn_hpc.cli import console, judged
@@ -11,7 +12,7 @@ from gtn_hpc.cli.options import ConfigFile, Json, Overrides
 
 if TYPE_CHECKING:
     from gtn_hpc.config import Config
-    from gtn_hpc.meta.events import Event
+    from gtn_hpc.meta.events import Event, Refused
     from gtn_hpc.meta.stage import Taught
 
 
@@ -53,6 +54,10 @@ def _spread(sd: float) -> str:
     return "" if math.isnan(sd) else f" (sd {sd:.1f})"
 
 
+def _run_of(refused: "Refused") -> Path:
+    return Path(refused.replay).parent.parent
+
+
 def watching(meter: Meter) -> "Callable[[Event], None]":
     """An observer of meta-training that moves the meter."""
     from gtn_hpc.meta.events import Evaluated, Iterated, Judging, Noted, Played, Refused, Resumed, WentBack
@@ -73,7 +78,7 @@ def watching(meter: Meter) -> "Callable[[Event], None]":
                 where = ", ".join(f"{one.replica} of rank {one.rank}" for one in event.replicas) or "the sum of all"
                 meter.note(
                     f"meta-iteration {event.iteration + 1}: the gradient of replica {where} is not finite; nothing was "
-                    f"updated. To see why: gtn check-grad CONFIG --replay {event.replay}"
+                    f"updated. To see why: gtn check-grad {_run_of(event)} --replay {event.replay}"
                 )
             case WentBack():
                 meter.note(f"training diverged; back to meta-iteration {event.iteration}, with fresh random streams")

@@ -58,12 +58,17 @@ def require_own(run: RunDirectory, config: Config, saved: str, where: str) -> No
 
 
 def _refuse_difference(run: RunDirectory, before: Any, now: Any, sections: Sequence[str]) -> None:
-    changes = [line for name in sections for line in _differences(before[name], now[name], name)]
+    changes = differences(before, now, sections)
     if changes:
         raise RunError(
             f"The run '{run.name}' in {run.path} was made with another configuration:\n    " + "\n    ".join(changes),
             remedy="Give this one another run.name, or use the values of before.",
         )
+
+
+def differences(before: Any, now: Any, sections: Sequence[str]) -> list[str]:
+    """A line for each setting of `sections` that two configurations as JSON do not share, operational keys apart."""
+    return [line for name in sections for line in _differences(before[name], now[name], name)]
 
 
 def _differences(before: Any, now: Any, key: str) -> Iterator[str]:

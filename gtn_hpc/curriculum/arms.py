@@ -123,6 +123,14 @@ def make_curriculum(
     return Generated(section, schedule, image, classes, order=order, learned=arm != "fixed_latents")
 
 
+def as_long_as(taught: Curriculum, section: Teacher) -> Teacher:
+    """`section` with steps, batch and cycle of `taught`."""
+    asked = section.curriculum
+    cycle = None if asked.cycle is None else min(asked.cycle, taught.steps)
+    size = {"steps": taught.steps, "batch": taught.batch, "cycle": cycle}
+    return section.model_copy(update={"curriculum": asked.model_copy(update=size)})
+
+
 def _require_every_class(section: Teacher, classes: int) -> None:
     chosen = section.curriculum
     batches = chosen.steps if chosen.cycle is None else chosen.cycle

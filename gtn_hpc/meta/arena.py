@@ -13,7 +13,7 @@ from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.core.records import Batch, Hyper, ImageShape
 from gtn_hpc.core.streams import derive, numpy_rng, torch_generator
 from gtn_hpc.curriculum import file
-from gtn_hpc.curriculum.arms import make_curriculum
+from gtn_hpc.curriculum.arms import as_long_as, make_curriculum
 from gtn_hpc.curriculum.base import Curriculum
 from gtn_hpc.curriculum.frozen import Frozen, freeze
 from gtn_hpc.environments import Environment, Scale
@@ -100,8 +100,9 @@ class Arena(Room[Returns]):
         return criticise(self.rl, rollout, seen, player.logits(seen[:-1].flatten(0, 1)), self.critic)
 
     def _untrained(self, frozen: Frozen) -> Frozen:
-        """Batches of a teacher that was never taught to teach, at the rates of `frozen`."""
-        teacher = _teacher(self.config, self.environment).to(self.dtype)
+        """As many batches of a teacher that was never taught to teach, at the rates of `frozen`."""
+        config = self.config.model_copy(update={"teacher": as_long_as(frozen, self.config.teacher)})
+        teacher = _teacher(config, self.environment).to(self.dtype)
         initialise(teacher, torch_generator(self.config.run.seed, "untrained"))
         batches = freeze(teacher.to(self.device), torch_generator(self.config.run.seed, "untrained/order"))
         return Frozen(batches.x, batches.y, *frozen.schedule.table(), frozen.order, batches.cycle)

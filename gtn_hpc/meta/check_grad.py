@@ -11,7 +11,8 @@ from torch import Tensor
 from gtn_hpc import checkpoint
 from gtn_hpc.cluster.device import choose, enter
 from gtn_hpc.cluster.environment import ALONE
-from gtn_hpc.config import Config
+from gtn_hpc.config import Config, parse
+from gtn_hpc.config.claim import differences
 from gtn_hpc.core.errors import CheckpointError, UsageError
 from gtn_hpc.core.records import Batch, Hyper
 from gtn_hpc.core.streams import torch_generator
@@ -22,7 +23,7 @@ from gtn_hpc.inner.finite import central_difference
 from gtn_hpc.inner.higher_engine import Higher
 from gtn_hpc.inner.keeping import EVERYTHING, GENERATOR
 from gtn_hpc.inner.optimisers import Tensors
-from gtn_hpc.inner.showing import show
+from gtn_hpc.inner.showing import Together, show
 from gtn_hpc.inner.trajectory import Trajectory
 from gtn_hpc.inner.unrolled import Unrolled
 from gtn_hpc.meta.place import Place
@@ -41,6 +42,9 @@ FLOOR = 1e-6
 
 STEPS = 3
 """Inner steps that are checked, those of a random teacher of a curriculum so short, unless a replica is replayed."""
+
+REPLAYED = ("run", "data", "learners", "teacher", "inner", "meta", "rl")
+"""Sections of the configuration that a replica follows from."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +73,21 @@ def check_gradients(config: Config, *, replay: Path | None = None) -> list[Check
 
     A part whose gradient by the graph of all steps is not finite, or too large for `run.precision`, has one row alone.
 
-    Checked is replica 0 of meta-iteration 0, with a random teacher of three inner steps, or with `replay` the first
-    replica of a refused meta-iteration, with the teacher of that moment and all its steps. Costs some dozen
+    Checked is replica 0 of meta-iteration 0, with a random teacher of three inner steps (more where three would not
+    show every class), or with `replay` the first replica of a refused meta-iteration, with the teacher of that moment
+    and all its steps. Costs some dozen
     meta-gradients and 16 trainings a part. The adjoint `compiled` is left out: it is the traced one after half a minute
     of compiling.
 
     Raises:
         CheckpointError: `replay` is no directory of a refused meta-iteration.
         ClusterError: `run.device` is a GPU that is not there among others.
-        UsageError: `replay` was written under another model.
+        UsageError: `replay` was written under another configuration.
     """
-    room = prepare(config if replay is not None else _shortened(config), torch.device("cpu"))
+    cpu = torch.device("cpu")
+    room = prepare(config, cpu)
+    if replay is None:
+        room = prepare(_shortened(config, room.classes), cpu)
     room.teacher.double()
     task = in_float64(make_task(room, 0, 0) if replay is None else _replayed(room, replay))
     teacher: Tensors = dict(room.teacher.named_parameters())
@@ -128,7 +136,8 @@ def _rounding(room: AnyRoom, replay: Path | None, exact: MetaGradient) -> list[C
     device = enter(choose(config.run.device if torch.cuda.is_available() else "cpu", ALONE))
     room = prepare(config, device)
     task = make_task(room, 0, 0) if replay is None else _replayed(room, replay)
-    found = make_engine(config.engine)(task, dict(room.teacher.named_parameters()), wrt_initial=True)
+    whole = config.engine.model_copy(update={"window": None})  # a window leaves steps out, which is no rounding
+    found = make_engine(whole)(task, dict(room.teacher.named_parameters()), wrt_initial=True)
     name = f"rounding of {config.run.precision} on {device.type}"
     return [replace(row, tolerance=None) for row in _errors(name, found, exact)]
 
@@ -184,11 +193,10 @@ def _vector(values: Iterable[Tensor]) -> Tensor:
     return torch.cat([v.flatten() for v in values])
 
 
-def _shortened(config: Config) -> Config:
+def _shortened(config: Config, classes: int) -> Config:
     curriculum = config.teacher.curriculum
-    if curriculum.steps <= STEPS:
-        return config
-    teacher = config.teacher.model_copy(update={"curriculum": curriculum.model_copy(update={"steps": STEPS})})
+    steps = min(curriculum.steps, max(STEPS, math.ceil(classes / curriculum.batch)))
+    teacher = config.teacher.model_copy(update={"curriculum": curriculum.model_copy(update={"steps": steps})})
     return config.model_copy(update={"teacher": teacher})
 
 
@@ -201,6 +209,10 @@ class Doubled:
     @property
     def steps(self) -> int:
         return self.episode.steps
+
+    @property
+    def distinct(self) -> int:
+        return self.episode.distinct if isinstance(self.episode, Together) else self.steps
 
     def batch(self, t: int) -> Batch:
         return _double(self.episode.batch(t))
@@ -225,6 +237,17 @@ def _double(batch: Batch) -> Batch:
     return Batch(batch.x.double(), batch.y.double() if batch.y.is_floating_point() else batch.y)
 
 
+def _require_own(config: Config, recorded: str, directory: Path) -> None:
+    """Another seed or other widths would be another learner, and `directory` would be cleared of what it did."""
+    before, now = (one.model_dump(mode="json") for one in (parse(recorded, where=f"{directory}"), config))
+    changes = differences(before, now, REPLAYED)
+    if changes:
+        raise UsageError(
+            f"{directory} was written under another configuration:\n    " + "\n    ".join(changes),
+            remedy=f"Give that of its run: gtn check-grad {directory.parent.parent} --replay {directory}",
+        )
+
+
 def _replayed(room: AnyRoom, directory: Path) -> Task:
     loaded = checkpoint.load(directory)
     if "replicas" not in loaded.meta:
@@ -232,12 +255,8 @@ def _replayed(room: AnyRoom, directory: Path) -> Task:
             f"{directory} is no record of a refused meta-iteration.",
             remedy="Give a directory refused/step-* of the run; the event log names it.",
         )
-    try:
-        room.teacher.load_state_dict(loaded.tensors["teacher"])
-    except RuntimeError as error:
-        raise UsageError(
-            f"{directory} was written by another teacher.", remedy="Give the configuration of that run."
-        ) from error
+    _require_own(room.config, loaded.meta["config"], directory)
+    room.teacher.load_state_dict(loaded.tensors["teacher"])
     place, replicas = Place(**loaded.meta["place"]), loaded.meta["replicas"]
     replica = replicas[0]["replica"] if replicas else 0
     return make_task(room, place.done, replica, place.generation)

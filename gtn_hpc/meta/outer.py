@@ -26,8 +26,15 @@ class Outer:
 
     @property
     def result(self) -> Curriculum:
-        """The teacher that is judged and exported: the average, or the one that was updated last."""
-        return self.teacher if self.average is None else cast(Curriculum, self.average.module)
+        """The teacher that is judged and exported: the average once there is one, or the one that was updated last."""
+        if self.average is None or not self.average.n_averaged:
+            return self.teacher
+        return cast(Curriculum, self.average.module)
+
+    @property
+    def updated(self) -> bool:
+        """Whether any meta-iteration has changed the teacher."""
+        return any(moments["step"] > 0 for moments in self.adam.moments)
 
     def step(self, gradient: Tensors, iteration: int) -> float:
         """Updates the teacher along `gradient`; returns the gradient's norm before clipping."""

@@ -89,8 +89,13 @@ class Checkpoints:
         return place.refused == 0 and (place.done % meta.checkpoint_every == 0 or minutes >= meta.checkpoint_minutes)
 
     def save(self, place: Place, *, wants_requeue: bool = False) -> None:
-        """In the background; then `state.json` says how far the run is. Among refusals it says only what is wished."""
-        if place.refused:
+        """In the background; then `state.json` says how far the run is.
+
+        Among refusals only a stop saves, and not where a regular checkpoint would be: what `go_back` goes back to stays
+        what it is in a run that was not stopped.
+        """
+        regular = place.done % self.config.meta.checkpoint_every == 0
+        if place.refused and (regular or not wants_requeue):
             self.wait()
             self.run.update_state("train", wants_requeue=wants_requeue or None)
             return

@@ -12,7 +12,7 @@ from gtn_hpc.cluster.communicator import Communicator
 from gtn_hpc.cluster.connect import Connection
 from gtn_hpc.cluster.deadline import deadline_of
 from gtn_hpc.config import Config
-from gtn_hpc.core.errors import Requeue, StorageError
+from gtn_hpc.core.errors import NonFiniteError, Requeue, StorageError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.core.status import status_told
 from gtn_hpc.core.streams import torch_generator
@@ -102,9 +102,9 @@ class Session:
             over = place.done == config.meta.iterations
             if over or place.done % config.meta.compare_every == 0:
                 communicator.require_equal(self.outer.named(), f"by meta-iteration {place.done}")
-            if communicator.rank == 0:
-                if stopping or over or checkpoints.due(place):
-                    checkpoints.save(place, wants_requeue=stopping and not over)
+            if communicator.rank == 0 and (stopping or over or checkpoints.due(place)):
+                checkpoints.save(place, wants_requeue=stopping and not over)
+            if not stopping:
                 self._evaluate(place.done, stop)
 
         engine = make_engine(config.engine)
@@ -121,7 +121,13 @@ class Session:
 
         Raises:
             Requeue: a signal came meanwhile; judging begins anew in the next start.
+            NonFiniteError: all meta-iterations were refused.
         """
+        if not self.outer.updated:
+            raise NonFiniteError(
+                "No meta-iteration gave a finite meta-gradient: the teacher is what it was at the start.",
+                remedy="Lower inner.lr or meta.lr, set meta.clip, or look with gtn check-grad --replay.",
+            )
         frozen, evaluation = self.frozen(), None
         try:
             with stop.at_once():
@@ -161,9 +167,13 @@ class Session:
             observer(event)
 
     def _evaluate(self, done: int, stop: StopFlag) -> None:
+        """By rank 0; the others wait for it longer than for a sum."""
         every = self.room.config.evaluate.every
-        if every and done % every == 0 and not stop:
+        if not every or done % every:
+            return
+        if self.communicator.rank == 0 and not stop:
             self.observe(self.room.progress(self.frozen(), done))
+        self.communicator.barrier("an evaluation", timeout=JUDGING)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def start_from_real(teacher: Curriculum, images: ImageSet, passes: int, generato
     copied instead. Both are cut to the range of a generator's images, 1.96 standard deviations.
 
     Raises:
-        ConfigError: the arm has no images of its own to fit.
+        ConfigError: the arm has no images of its own to fit, or a class has no training image.
     """
     if isinstance(teacher, DistilledPixels):
         with torch.no_grad():
@@ -57,6 +57,12 @@ def _targets(classes: Tensor, images: ImageSet, generator: torch.Generator) -> T
     chosen = torch.empty_like(classes)
     for label in classes.unique():
         pool = order[images.labels[order] == label]
+        if not len(pool):
+            raise ConfigError(
+                f"teacher.curriculum.start is real, but class {int(label)} has no training image to start from.",
+                remedy="Give it some (data.train, data.validation and data.test share the images out, data.seed draws "
+                "them anew; gtn data info counts them), or begin from noise: teacher.curriculum.start=noise.",
+            )
         places = torch.nonzero(classes == label).flatten()
         chosen[places] = pool[torch.arange(len(places), device=pool.device) % len(pool)]
     return images.normalised(chosen).x.clamp(-0.98 * AMPLITUDE, 0.98 * AMPLITUDE)

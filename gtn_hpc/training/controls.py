@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gtn_hpc.core.streams import torch_generator
-from gtn_hpc.curriculum.arms import make_curriculum
+from gtn_hpc.curriculum.arms import as_long_as, make_curriculum
 from gtn_hpc.curriculum.frozen import Frozen, freeze
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.training.request import Source
@@ -45,13 +45,10 @@ def _untrained(room: Room) -> Frozen:
 
     A start from real images is not made: it would need the meta-training's own, and it teaches by itself.
     """
-    config, taught = room.config, room.taught
-    section = config.teacher.curriculum
-    arm = "full" if section.arm == "real_data" else section.arm
-    cycle = None if section.cycle is None else min(section.cycle, taught.steps)
-    size = {"steps": taught.steps, "batch": taught.batch, "cycle": cycle}
-    resized = section.model_copy(update=size | {"arm": arm})
-    teacher = config.teacher.model_copy(update={"curriculum": resized})
+    config, teacher = room.config, as_long_as(room.taught, room.config.teacher)
+    if teacher.curriculum.arm == "real_data":
+        own = teacher.curriculum.model_copy(update={"arm": "full"})
+        teacher = teacher.model_copy(update={"curriculum": own})
     fresh = make_curriculum(teacher, config.inner, room.splits.shape, room.splits.classes)
     initialise(fresh.to(room.dtype), torch_generator(config.run.seed, "untrained"))
     return freeze(fresh.to(room.device), torch_generator(config.run.seed, "untrained/order"))

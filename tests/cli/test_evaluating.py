@@ -8,6 +8,7 @@ import pytest
 import torch
 from gtn_process import gtn
 
+from gtn_hpc.cli import main
 from gtn_hpc.cli.judged import _steps
 from gtn_hpc.curriculum.file import read, write
 from gtn_hpc.curriculum.frozen import Frozen
@@ -35,6 +36,18 @@ def test_evaluate_agrees_with_train_and_knows_the_test_split(workplace):
         "evaluate", "runs/small", "--split", "test", "--learners", "2", "--no-real-data", "--json", cwd=workplace
     ).json["evaluation"]
     assert (test["split"], test["learners"], "real_data" in test) == ("test", 2, False)
+
+
+@pytest.mark.parametrize(
+    "command", [["evaluate", "small"], ["export", "small", "--digest"], ["check-grad", "small.yaml"]]
+)
+def test_ranks_that_would_only_repeat_each_other_are_refused(command, monkeypatch, capsys):
+    for name, value in {"RANK": 0, "SIZE": 2, "LOCAL_RANK": 0, "LOCAL_SIZE": 2}.items():
+        monkeypatch.setenv(f"OMPI_COMM_WORLD_{name}", str(value))
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert f"gtn {command[0]} works in one process, but openmpi started 2." in told
+    assert f"Start it without a launcher: gtn {command[0]}" in told
 
 
 def test_one_learner_has_no_spread(empty):

@@ -8,14 +8,15 @@ import torch
 
 from gtn_hpc import checkpoint
 from gtn_hpc.cli import main
-from gtn_hpc.config import Config, load
+from gtn_hpc.config import Config, dump, load
 from gtn_hpc.core.errors import CheckpointError, UsageError
 from gtn_hpc.inner.engine import MetaGradient, Task
 from gtn_hpc.inner.optimisers import Tensors
+from gtn_hpc.inner.showing import Together, group_size
 from gtn_hpc.inner.unrolled import Unrolled
 from gtn_hpc.meta import check_grad
 from gtn_hpc.meta.check_grad import check_gradients
-from gtn_hpc.meta.setup import prepare
+from gtn_hpc.meta.setup import make_task, prepare
 
 TINY = [
     "learners=[{family: conv2-gap, widths: [3, 4]}]",
@@ -70,7 +71,7 @@ def test_a_logged_replica_is_taken_up(config: Config, tmp_path: Path, monkeypatc
     monkeypatch.setattr(check_grad, "WAYS", {"wrong": Wrong})
     teacher = prepare(config, torch.device("cpu")).teacher
     place = {"done": 7, "refused": 0, "generation": 1}
-    told = {"config": {}, "place": place, "replicas": [{"replica": 1}]}
+    told = {"config": dump(config), "place": place, "replicas": [{"replica": 1}]}
     with torch.no_grad():
         dict(teacher.named_parameters())["latents"].mul_(2.0)
     checkpoint.save(tmp_path, 7, {"teacher": teacher.state_dict()}, told, 3)
@@ -80,13 +81,37 @@ def test_a_logged_replica_is_taken_up(config: Config, tmp_path: Path, monkeypatc
     assert rows[0].norm != pytest.approx(fresh[0].norm, rel=1e-3)
 
 
-def test_a_replay_of_something_else_is_refused(config: Config, tmp_path: Path) -> None:
+def test_a_replay_of_something_else_is_refused(config: Config, root: Path, tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 1, {"teacher": {}}, {"place": {}}, 3)
     with pytest.raises(CheckpointError, match="is no record of a refused meta-iteration"):
         check_gradients(config, replay=checkpoint.step_directory(tmp_path, 1))
-    checkpoint.save(tmp_path, 2, {"teacher": {}}, {"place": {}, "replicas": []}, 3)
-    with pytest.raises(UsageError, match="was written by another teacher"):
+    other = dump(load(root / "configs" / "digits.yaml", [*TINY, "run.seed=3", "run.name=other"]))
+    checkpoint.save(tmp_path, 2, {"teacher": {}}, {"config": other, "place": {}, "replicas": []}, 3)
+    with pytest.raises(UsageError, match=r"another configuration:\n    run\.seed: was 3, now 0") as told:
         check_gradients(config, replay=checkpoint.step_directory(tmp_path, 2))
+    assert f"gtn check-grad {tmp_path.parent} --replay" in told.value.remedy
+
+
+def test_steps_are_shown_together_as_in_a_training(config: Config) -> None:
+    task = make_task(prepare(config, torch.device("cpu")), 0, 0)
+    doubled = check_grad.in_float64(task).episode
+    assert group_size(doubled, 1) == group_size(task.episode, 1) > 1
+    assert isinstance(doubled, Together)
+    assert doubled.distinct == task.episode.distinct == config.teacher.curriculum.steps
+
+
+def test_as_many_steps_are_checked_as_show_every_class(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_grad, "WAYS", {"exact": Unrolled})
+    options = ["teacher.curriculum.steps=8", "teacher.curriculum.batch=2", "teacher.curriculum.labels=even"]
+    rows = check_gradients(load(root / "configs" / "digits.yaml", [*TINY, *options]))
+    assert [row.ok for row in rows if row.way == "exact"] == [True] * 5
+
+
+def test_a_window_is_not_told_as_rounding(config: Config, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_grad, "WAYS", {})
+    rows = check_gradients(load(root / "configs" / "digits.yaml", [*TINY, "engine.window=1"]))
+    told = {row.part: row.error for row in rows if row.tolerance is None}
+    assert 0 < told["initial parameters"] < 1e-4
 
 
 def test_no_way_is_blamed_for_a_gradient_that_is_not_finite_itself(root: Path) -> None:

@@ -72,11 +72,14 @@ def test_a_signal_is_told_at_once_and_not_with_the_next_checkpoint(tmp_path, mon
 
 
 @pytest.mark.parametrize(
-    "when",
-    [lambda e: isinstance(e, Iterated) and e.iteration == 5, lambda e: isinstance(e, Refused) and e.iteration == 7],
+    ("when", "saved"),
+    [
+        (lambda e: isinstance(e, Iterated) and e.iteration == 5, 6),
+        (lambda e: isinstance(e, Refused) and e.iteration == 7, 8),
+    ],
 )
-def test_a_stop_does_not_change_where_a_diverged_run_goes_back_to(tmp_path, monkeypatch, when):
-    """Not finite at meta-iterations 6 to 8; stopped before the first of them, or amid them."""
+def test_a_stop_does_not_change_where_a_diverged_run_goes_back_to(tmp_path, monkeypatch, when, saved):
+    """Not finite at meta-iterations 6 to 8; stopped before the first of them, or amid them, where all is saved too."""
 
     def struck(room, iteration, replica, generation=0):
         task = make_task(room, iteration, replica, generation)
@@ -99,6 +102,7 @@ def test_a_stop_does_not_change_where_a_diverged_run_goes_back_to(tmp_path, monk
     assert json.loads((tmp_path / "stopped" / "tiny" / "state.json").read_text())["wants_requeue"] is True
     assert train(other, alone(), [seen.append]).frozen.digest() == expected
     assert [event.iteration for event in seen if isinstance(event, WentBack)] == [5, 5]
+    assert [event.iteration for event in seen if isinstance(event, Resumed)] == [saved]
 
 
 def test_going_back_leaves_nothing_that_a_new_start_would_take_first(tmp_path, monkeypatch):

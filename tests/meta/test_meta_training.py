@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from gtn_hpc.meta.place import Place
 from gtn_hpc.meta.replica import fresh_learner, judged_after
 from gtn_hpc.meta.resuming import Checkpoints
 from gtn_hpc.meta.setup import make_task, prepare
-from gtn_hpc.meta.stage import train
+from gtn_hpc.meta.stage import JUDGING, train
 
 ARMS = ("full", "shuffled_batch", "all_shuffled", "none", "fixed_latents", "distilled_pixels", "real_data")
 CPU = torch.device("cpu")
@@ -120,6 +121,23 @@ def test_a_gradient_that_is_not_finite_updates_nothing(tmp_path):
         assert torch.equal(refused[name], value)
     state = config.run.directory.read_state()["stages"]["train"]
     assert state["status"] == "failed" and "3 meta-iterations in a row" in state["reason"]
+
+
+def test_a_run_that_never_updated_has_no_curriculum(tmp_path):
+    config = tiny(tmp_path, "inner.lr=1e30", "meta.average=0.9")
+    with pytest.raises(NonFiniteError, match="No meta-iteration gave a finite meta-gradient"):
+        train(config, alone())
+    assert not config.run.directory.curriculum.exists()
+
+
+def test_the_other_ranks_wait_for_an_evaluation_as_for_the_judging(tmp_path):
+    class Waiting(SoloCommunicator):
+        def barrier(self, name, timeout=None):
+            waits.append((name, timeout))
+
+    waits, connection = [], replace(alone(), communicator=Waiting())
+    train(tiny(tmp_path, "evaluate.every=2"), connection)
+    assert waits == [("an evaluation", JUDGING), ("an evaluation", JUDGING), ("curriculum written", JUDGING)]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 1e30])

@@ -44,6 +44,15 @@ def test_it_weighs_each_update_by_the_decay_to_the_power_of_its_age(tmp_path):
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
+def test_before_the_first_update_there_is_none(tmp_path):
+    room = prepare(tiny(tmp_path, *AVERAGED), torch.device("cpu"))
+    outer = Outer(room.teacher, room.config.meta)
+    room.begin()
+    assert outer.result is room.teacher
+    assert not outer.updated
+    assert teachers_of(tmp_path)[1].updated
+
+
 def test_a_run_gives_the_average_and_goes_on_with_the_last(tmp_path):
     averaged = train(tiny(tmp_path / "a", *AVERAGED), alone())
     last = train(tiny(tmp_path / "b", *AVERAGED[1:]), alone())

@@ -163,6 +163,18 @@ def test_the_file_is_judged_as_the_run_judged_it(taught, tmp_path):
     assert read_returns(tmp_path / "half.h5").horizons == (20, 50)
 
 
+def test_the_random_teacher_shows_as_much_as_the_one_that_is_judged(taught, tmp_path):
+    made = file.read(taught[0].run.curriculum)
+    judged = judge_policies(made, parse(made.config), CPU, policies=2)
+    longer = parse(made.config, ["teacher.curriculum.steps=4", "teacher.curriculum.batch=8"])
+    found = judge_policies(made, longer, CPU, policies=2)
+    assert all((found.arms[arm] == sums).all() for arm, sums in judged.arms.items())
+    reencode(made, tmp_path / "twice.h5", "float32", CPU, passes=2)
+    arena = prepare(parse(made.config), CPU)
+    twice = file.read(tmp_path / "twice.h5").frozen
+    assert arena._untrained(twice).x.shape == twice.x.shape
+
+
 def test_a_curriculum_of_another_environment_is_refused(taught):
     made = file.read(taught[0].run.curriculum)
     other = parse(TEXT, ["rl.environment=Acrobot-v1", "rl.scale=null"])

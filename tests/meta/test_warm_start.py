@@ -82,3 +82,10 @@ def test_a_run_that_goes_on_is_not_fitted_again(tmp_path, monkeypatch):
     with pytest.raises(Requeue):
         taught("stopped", "run.deadline=0.001")
     assert (taught("stopped"), len(fits)) == (whole, 2)
+
+
+def test_a_class_without_a_training_image_is_told(tmp_path):
+    with pytest.raises(ConfigError, match=r"class \d has no training image to start from") as told:
+        started(tmp_path, "real", "data.train=20")
+    assert "teacher.curriculum.start=noise" in told.value.remedy
+    started(tmp_path, "noise", "data.train=20")
