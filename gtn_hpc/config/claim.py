@@ -30,7 +30,7 @@ def claim(config: Config, stage: str) -> RunDirectory:
         claimed = set(state.get("sections", ()))
         if run.config.is_file():
             before, used = load(run.config), sorted(claimed & _left_by(run, state["stages"]))
-            _refuse_difference(run, before.model_dump(mode="json"), config.model_dump(mode="json"), used)
+            _refuse_difference(run, before, config, used)
         atomic.write_text(run.config, dump(config))
         state["sections"] = sorted(claimed | set(SECTIONS[stage]))
     atomic.write_json(run.environment, environment.describe())
@@ -53,11 +53,10 @@ def require_own(run: RunDirectory, config: Config, saved: str, where: str) -> No
     Raises:
         RunError: it was made with another one.
     """
-    before = parse(saved, where=where)
-    _refuse_difference(run, before.model_dump(mode="json"), config.model_dump(mode="json"), TEACHING)
+    _refuse_difference(run, parse(saved, where=where), config, TEACHING)
 
 
-def _refuse_difference(run: RunDirectory, before: Any, now: Any, sections: Sequence[str]) -> None:
+def _refuse_difference(run: RunDirectory, before: Config, now: Config, sections: Sequence[str]) -> None:
     changes = differences(before, now, sections)
     if changes:
         raise RunError(
@@ -66,9 +65,13 @@ def _refuse_difference(run: RunDirectory, before: Any, now: Any, sections: Seque
         )
 
 
-def differences(before: Any, now: Any, sections: Sequence[str]) -> list[str]:
-    """A line for each setting of `sections` that two configurations as JSON do not share, operational keys apart."""
-    return [line for name in sections for line in _differences(before[name], now[name], name)]
+def differences(before: Config, now: Config, sections: Sequence[str]) -> list[str]:
+    """A line for each setting of `sections` that two configurations do not share, apart from operational keys and where
+    the same image set lies."""
+    was, given = before.model_dump(mode="json"), now.model_dump(mode="json")
+    if before.data.place == now.data.place:
+        was["data"]["root"] = given["data"]["root"]
+    return [line for name in sections for line in _differences(was[name], given[name], name)]
 
 
 def _differences(before: Any, now: Any, key: str) -> Iterator[str]:

@@ -20,6 +20,9 @@ UnquotedNo = BeforeValidator(lambda value: "no" if value is False else value)
 NAMES = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 """What names of runs look like, as a pattern."""
 
+SETS = ("digits", "mnist", "fashion_mnist", "cifar10")
+"""The image sets that have a name; others are known by their paths."""
+
 
 class Run(Section):
     name: str = Field(pattern=NAMES, description="name of the run and of its directory")
@@ -61,7 +64,11 @@ class Augment(Section):
 
 class Data(Section):
     name: str = Field("digits", description="digits, mnist, fashion_mnist, cifar10, or the path of an own image set")
-    root: str | None = Field(None, description="directory or file of the set, where it is not at its usual place")
+    root: str | None = Field(
+        None,
+        description="directory or file of the set, where it is not at its usual place (may differ between two starts, "
+        "but for an own set whose path begins there)",
+    )
     validation: float = Field(0.1, gt=0, description="share (< 1) or number of training images held out to choose by")
     test: float = Field(0.2, gt=0, description="share (< 1) or number of images for the test, where the set has none")
     train: int | None = Field(None, gt=0, description="use only this many training images (all if empty)")
@@ -75,6 +82,17 @@ class Data(Section):
         """What an accuracy depends on, as JSON: without the place of the set and the meta-loss's changes."""
         beside = {"root", "augment"} | ({"seed"} if self.seed is None else set())
         return self.model_dump(mode="json", exclude=beside)
+
+    @property
+    def place(self) -> Path | None:
+        """Where an own set lies, which says which one it is; None of a named set, which may lie anywhere."""
+        return None if self.name in SETS else Path(self.root or "").expanduser() / Path(self.name).expanduser()
+
+    @property
+    def present(self) -> "Data":
+        """The same; of a named set without a `root` that is gone, so that it is looked for at its usual places."""
+        gone = self.place is None and self.root is not None and not Path(self.root).expanduser().exists()
+        return self.model_copy(update={"root": None}) if gone else self
 
     def seed_of(self, run: int) -> int:
         """The seed of the split in a run of the seed `run`."""

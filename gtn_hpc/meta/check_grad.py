@@ -239,8 +239,7 @@ def _double(batch: Batch) -> Batch:
 
 def _require_own(config: Config, recorded: str, directory: Path) -> None:
     """Another seed or other widths would be another learner, and `directory` would be cleared of what it did."""
-    before, now = (one.model_dump(mode="json") for one in (parse(recorded, where=f"{directory}"), config))
-    changes = differences(before, now, REPLAYED)
+    changes = differences(parse(recorded, where=f"{directory}"), config, REPLAYED)
     if changes:
         raise UsageError(
             f"{directory} was written under another configuration:\n    " + "\n    ".join(changes),

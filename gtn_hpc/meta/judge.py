@@ -21,7 +21,7 @@ from gtn_hpc.models.precision import PRECISIONS, use_precision
 
 
 def config_of(taught: CurriculumFile) -> Config:
-    """The configuration of the run that made the file.
+    """The configuration of the run that made the file; its image set is looked for where it is now, see `Data.present`.
 
     Raises:
         UsageError: the file carries none.
@@ -31,7 +31,8 @@ def config_of(taught: CurriculumFile) -> Config:
             f"{taught.path} does not carry the configuration that it was made with.",
             remedy="Name one with --config CONFIG: it says which images and which learners to judge it with.",
         )
-    return parse(taught.config, where=f"The configuration in {taught.path}")
+    config = parse(taught.config, where=f"The configuration in {taught.path}")
+    return config.model_copy(update={"data": config.data.present})
 
 
 def judge(

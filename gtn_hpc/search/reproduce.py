@@ -80,7 +80,8 @@ def _config(path: Path, text: str) -> Config:
             "had no config.yaml.",
             remedy="Name the run that scored the architecture, or the scores.h5 in its directory.",
         )
-    return parse(text, where=f"The configuration in {path}")
+    config = parse(text, where=f"The configuration in {path}")
+    return config.model_copy(update={"data": config.data.present})
 
 
 def _again(setting: Setting, evaluate: Any, architecture: Architecture, row: Any, differing: tuple[str, ...]) -> Again:

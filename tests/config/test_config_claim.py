@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from gtn_hpc.config import load, parse
-from gtn_hpc.config.claim import claim
+from gtn_hpc.config import dump, load, parse
+from gtn_hpc.config.claim import claim, require_own
 from gtn_hpc.core.errors import ConfigError, RunError
 
 
@@ -83,6 +83,23 @@ def test_operational_keys_may_change(make, override):
     begin(make(), "search")
     run = claim(make(override), "search")
     assert load(run.path) == make(override)
+
+
+@pytest.mark.parametrize("name", ["mnist", "/sets/mine.npz"])
+def test_an_image_set_that_its_name_tells_may_move(make, name):
+    before, now = (make(f"data.name={name}", *place) for place in (["data.root=/a"], []))
+    begin(before, "train")
+    run = claim(now, "train")
+    require_own(run, now, dump(before), "the checkpoint")
+    assert load(run.path).data.root is None
+
+
+def test_an_own_set_below_another_root_is_another_set(make):
+    before, now = (make("data.name=mine.npz", f"data.root={place}") for place in "ab")
+    run = begin(before, "train")
+    for refused in (lambda: claim(now, "train"), lambda: require_own(run, now, dump(before), "the checkpoint")):
+        with pytest.raises(RunError, match=r"data\.root: was 'a', now 'b'"):
+            refused()
 
 
 def test_the_root_may_be_reached_by_another_path(make, tmp_path):

@@ -8,7 +8,7 @@ import torch
 from tiny import alone, tiny
 
 from gtn_hpc import storage
-from gtn_hpc.config import parse
+from gtn_hpc.config import dump, parse
 from gtn_hpc.core.errors import DataError, UsageError
 from gtn_hpc.curriculum import file
 from gtn_hpc.curriculum.frozen import Frozen
@@ -258,6 +258,14 @@ def test_a_foreign_file_says_that_it_needs_a_configuration(tmp_path):
     given = foreign(tmp_path / "bare.h5", np.zeros((2, 4, 1, 8, 8), np.float32), np.full((2, 4, 10), 0.1, np.float32))
     with pytest.raises(UsageError, match="--config"):
         config_of(given)
+
+
+def test_the_image_set_of_a_file_is_looked_for_where_it_is_now(tmp_path):
+    x, y = np.zeros((2, 4, 1, 8, 8), np.float32), np.full((2, 4, 10), 0.1, np.float32)
+    for place, root in ((tmp_path / "gone", None), (tmp_path, str(tmp_path))):
+        maker = parse("run: {name: a}", ["data.name=mnist", f"data.root={place}"])
+        given = replace(foreign(tmp_path / "made.h5", x, y), config=dump(maker))
+        assert config_of(given).data.root == root
 
 
 def test_a_curriculum_of_other_images_is_refused(tmp_path):

@@ -6,10 +6,11 @@ import pytest
 import torch
 from search_campaign import campaign, curriculum
 
+from gtn_hpc.config import dump, parse
 from gtn_hpc.core.errors import RunError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores.opened import open as open_scores
-from gtn_hpc.search.reproduce import reproduce
+from gtn_hpc.search.reproduce import _config, reproduce
 from gtn_hpc.training.steppers import Flat
 
 
@@ -63,6 +64,12 @@ def test_another_curriculum_is_told(run: RunDirectory, arch: str) -> None:
     finally:
         beside.write_bytes(kept)
     assert not any(again.same_key or again.equal for again in found)
+
+
+def test_the_image_set_is_looked_for_where_it_is_now(tmp_path: Path) -> None:
+    for place, root in ((tmp_path / "gone", None), (tmp_path, str(tmp_path))):
+        made = dump(parse("run: {name: a}", ["data.name=mnist", f"data.root={place}"]))
+        assert _config(tmp_path, made).data.root == root
 
 
 def test_an_unknown_architecture_is_refused_in_words(run: RunDirectory) -> None:
