@@ -10,8 +10,10 @@ from gtn_hpc.core.records import ImageShape
 from gtn_hpc.data import cifar, idx
 from gtn_hpc.data.digits import digits
 from gtn_hpc.data.own import read_own
-from gtn_hpc.data.places import candidates, missing
+from gtn_hpc.data.places import candidates, incomplete, missing
 from gtn_hpc.data.source import Source, source
+
+OWN = "Use its path as data.name, if it is meant to be an own image set."
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class Known:
     """A published set: folders or files `below` a place of search, its `fixed` place in a
     distribution's package, and other ways to `get` it than `gtn data fetch`.
 
-    `reads` tries one path and returns None where the set does not lie there.
+    `reads` tries one path and returns None where the set does not lie there; a part of it is passed over for a whole
+    one, and told where there is none.
     """
 
     name: str
@@ -33,10 +36,17 @@ class Known:
 
     def find(self, root: str | None) -> Source:
         looked = [*candidates(root, self.below), *(() if root is not None else self.fixed)]
+        parts = list[idx.Incomplete]()
         for path in looked:
-            found = self.reads(self, path)
+            try:
+                found = self.reads(self, path)
+            except idx.Incomplete as error:
+                parts.append(error)
+                continue
             if found is not None:
                 return self._checked(found)
+        if parts:
+            raise incomplete(self.name, parts[0].what, root)
         raise missing(self.name, self.wanted, looked, self.get)
 
     def _checked(self, found: Source) -> Source:
@@ -44,8 +54,10 @@ class Known:
             raise DataError(
                 f"{found.found}: {len(found.classes)} classes of {found.train.shape} images are not {self.name},"
                 f" which has {len(self.classes)} of {self.shape}",
-                remedy="Use its path as data.name, if it is meant to be an own image set.",
+                remedy=OWN,
             )
+        if found.test is None:
+            raise DataError(f"{found.found}: no test split, which {self.name} has", remedy=OWN)
         return found
 
 
@@ -74,7 +86,7 @@ def _reads_idx(known: Known, path: Path) -> Source | None:
         return read_own(path, known.name)
     if not idx.holds_idx(path):
         return None
-    train, test = idx.read_folder(path)
+    train, test = idx.read_folder(path, whole=True)
     return source(known.name, train, test, known.classes, str(path))
 
 

@@ -20,9 +20,10 @@ def read_binary(folder: Path) -> Source:
 
 
 def read_published(folder: Path) -> Source:
-    """`cifar-10-batches-py`, pickles: opened only after their MD5 sums were found right."""
+    """`cifar-10-batches-py` under any name, pickles: opened only after their MD5 sums were found right."""
+    here = type("CIFAR10", (vision.datasets().CIFAR10,), {"base_folder": ""})
     try:
-        sets = [vision.datasets().CIFAR10(str(folder.parent), train=train) for train in (True, False)]
+        sets = [here(str(folder), train=train) for train in (True, False)]
     except (RuntimeError, OSError) as error:
         raise DataError(f"{folder}: {error}", remedy=REMEDY) from None
     train, test = (labelled(s.data, np.asarray(s.targets), str(folder)) for s in sets)

@@ -15,8 +15,8 @@ CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR1
 def fetch(name: str, root: str | None = None) -> str:
     """Makes sure that the named set is there and whole, and returns where it lies.
 
-    A set that is found (below `root`, or at the usual places) is kept; else torchvision downloads it to `root`, or to
-    the first place of GTN_DATA, or to the user's cache, and checks its sums.
+    A set that is found whole (below `root`, or at the usual places) is kept; else torchvision downloads what is missing
+    to `root`, or to the first place of GTN_DATA, or to the user's cache, and checks its sums.
 
     Raises:
         UsageError: no set of that name can be fetched.

@@ -13,7 +13,13 @@ from gtn_hpc.core.errors import DataError
 from gtn_hpc.data.source import Labelled, labelled
 
 UNSIGNED_BYTES = 8
+RANKS = {"images": 3, "labels": 1}
+"""Dimensions of the two files of a split."""
 REMEDY = "The file is damaged or incomplete: remove it and fetch the set again."
+
+
+class Incomplete(DataError):
+    """Files of a set are missing beside others that are there."""
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -46,12 +52,18 @@ def holds_idx(folder: Path) -> bool:
     return _existing(folder, "train", "images") is not None
 
 
-def read_folder(folder: Path) -> tuple[Labelled, Labelled | None]:
-    """Training and test split of the four files that MNIST and its followers use; the test pair may be absent."""
-    train = read_pair(*(_required(folder, "train", part) for part in ("images", "labels")))
-    if _existing(folder, "t10k", "images") is None:
-        return train, None
-    return train, read_pair(*(_required(folder, "t10k", part) for part in ("images", "labels")))
+def read_folder(folder: Path, *, whole: bool = False) -> tuple[Labelled, Labelled | None]:
+    """Training and test split of the four files that MNIST and its followers use; the test pair may be absent where the
+    set need not be `whole`.
+
+    Raises:
+        Incomplete: one of the files is missing.
+        DataError: one of them is damaged.
+    """
+    tested = whole or _existing(folder, "t10k", "images") is not None
+    pairs = [[_required(folder, split, part) for part in RANKS] for split in ("train", "t10k")[: 1 + tested]]
+    train, *test = [read_pair(images, labels) for images, labels in pairs]
+    return train, test[0] if test else None
 
 
 def labels_beside(images: Path) -> Path:
@@ -78,17 +90,15 @@ def _content(path: Path) -> bytes:
 
 
 def _existing(folder: Path, split: str, part: str) -> Path | None:
-    rank = {"images": 3, "labels": 1}[part]
-    names = [f"{split}-{part}{dash}idx{rank}-ubyte{end}" for dash in "-." for end in ("", ".gz")]
+    names = [f"{split}-{part}{dash}idx{RANKS[part]}-ubyte{end}" for dash in "-." for end in ("", ".gz")]
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def _required(folder: Path, split: str, part: str) -> Path:
     path = _existing(folder, split, part)
     if path is None:
-        rank = {"images": 3, "labels": 1}[part]
-        raise DataError(
-            f"{folder}: {split}-{part}-idx{rank}-ubyte (or .gz) is missing",
-            remedy="The set is incomplete: remove the folder and fetch it again.",
+        raise Incomplete(
+            f"{folder}: {split}-{part}-idx{RANKS[part]}-ubyte (or .gz) is missing",
+            remedy="The set is incomplete: put the file beside the others.",
         )
     return path

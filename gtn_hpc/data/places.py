@@ -1,6 +1,7 @@
 """Where image sets are searched, and the message when one is nowhere."""
 
 import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def cache() -> Path:
 
 
 class Missing(DataError):
-    """The set is at none of the places of search; a damaged one is another error."""
+    """The set is whole at none of the places of search; a damaged one is another error."""
 
 
 def candidates(root: str | None, below: Iterable[str]) -> list[Path]:
@@ -37,6 +38,16 @@ def missing(name: str, wanted: str, looked: Iterable[Path], get: Iterable[str]) 
     return Missing(
         f"{name} is not here: looked for {wanted} in{where}",
         remedy=f"Get it with{ways}\n  or say where it is: data.root, or the environment variable {VARIABLE}.",
+    )
+
+
+def incomplete(name: str, what: str, root: str | None) -> Missing:
+    """Says `what` is missing of a set of which a part is there, looked for at `root` or at the usual places."""
+    place = "" if root is None else f" --root {shlex.quote(root)}"
+    return Missing(
+        f"{name} is not whole: {what}",
+        remedy=f"Complete it with\n    gtn data fetch {name}{place}   (where there is internet)\n"
+        f"  or say where a whole one is: data.root, or the environment variable {VARIABLE}.",
     )
 
 

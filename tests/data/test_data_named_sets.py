@@ -1,21 +1,23 @@
 """Where the named sets are found, what is said when they are not, and the published ones where they are installed."""
 
+import gzip
 import hashlib
 import os
 import pickle
 import socket
 from pathlib import Path
+from urllib.request import urlretrieve
 
 import numpy as np
 import pytest
 from image_files import CHANCE, jpeg_arrays, write_idx, write_jpeg_packed
 from sklearn.datasets import load_digits
 
-from gtn_hpc.config.teaching import Data
+from gtn_hpc.config.teaching import SETS, Data
 from gtn_hpc.core.errors import DataError, UsageError
 from gtn_hpc.core.records import ImageShape
-from gtn_hpc.data import describe, fetch, load
-from gtn_hpc.data.catalogue import find
+from gtn_hpc.data import describe, fetch, load, vision
+from gtn_hpc.data.catalogue import NAMES, find
 from gtn_hpc.data.cifar import CLASSES
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -24,10 +26,19 @@ LETTERS = CHANCE.integers(0, 256, (40, 28, 28), dtype=np.uint8)
 TEN = np.arange(40) % 10
 
 
+def write_whole(folder, images=LETTERS, labels=TEN, *, packed=False):
+    write_idx(folder, "train", images, labels, packed=packed)
+    write_idx(folder, "t10k", images[:9], labels[:9], packed=packed)
+
+
 @pytest.fixture(autouse=True)
 def no_usual_places(tmp_path, monkeypatch):
     monkeypatch.delenv("GTN_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_the_configuration_knows_the_names():
+    assert SETS == NAMES
 
 
 def test_digits_are_those_of_scikit_learn():
@@ -41,8 +52,7 @@ def test_digits_are_those_of_scikit_learn():
 @pytest.mark.parametrize("below", ["MNIST/raw", "mnist", "package/data"])
 def test_mnist_is_found(tmp_path, monkeypatch, place, below):
     base = tmp_path / "cache" / "gtn_hpc" / "data" if place == "cache" else tmp_path / "here"
-    write_idx(base / below, "train", LETTERS, TEN)
-    write_idx(base / below, "t10k", LETTERS[:9], TEN[:9])
+    write_whole(base / below)
     if place == "variable":
         monkeypatch.setenv("GTN_DATA", f"/nowhere{os.pathsep}{base}")
     found = find(Data(name="mnist", root=str(base) if place == "root" else None))
@@ -50,13 +60,46 @@ def test_mnist_is_found(tmp_path, monkeypatch, place, below):
 
 
 def test_root_may_be_the_folder_itself_and_shuts_out_other_places(tmp_path, monkeypatch):
-    write_idx(tmp_path / "here", "train", LETTERS, TEN)
+    write_whole(tmp_path / "here")
     assert find(Data(name="mnist", root=str(tmp_path / "here"))).found == str(tmp_path / "here")
     monkeypatch.setenv("GTN_DATA", str(tmp_path))
     (tmp_path / "here").rename(tmp_path / "mnist")
     assert find(Data(name="mnist")).found == str(tmp_path / "mnist")
     with pytest.raises(DataError, match="mnist is not here"):
         find(Data(name="mnist", root=str(tmp_path / "elsewhere")))
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+@pytest.mark.parametrize("missing", ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", "train-labels-idx1-ubyte"])
+def test_a_set_of_which_a_part_is_missing_is_not_there(tmp_path, monkeypatch, name, missing):
+    folder = tmp_path / "my data" / name
+    write_whole(folder)
+    (folder / missing).unlink()
+    with pytest.raises(DataError, match=f"{name} is not whole: .*{missing} .* is missing") as caught:
+        find(Data(name=name, root=str(tmp_path / "my data")))
+    assert f"gtn data fetch {name} --root '{tmp_path / 'my data'}'" in caught.value.remedy
+    write_whole(tmp_path / "else" / name)
+    monkeypatch.setenv("GTN_DATA", f"{folder.parent}{os.pathsep}{tmp_path / 'else'}")
+    assert find(Data(name=name)).found == str(tmp_path / "else" / name)
+
+
+def test_an_own_set_needs_no_test_split_and_a_named_one_does(tmp_path):
+    write_idx(tmp_path / "own", "train", LETTERS, TEN)
+    assert find(Data(name=str(tmp_path / "own"))).test is None
+    np.savez(tmp_path / "mnist.npz", images=LETTERS, labels=TEN)
+    for root in (tmp_path / "own" / "train-images-idx3-ubyte", tmp_path / "mnist.npz"):
+        with pytest.raises(DataError, match="no test split, which mnist has"):
+            find(Data(name="mnist", root=str(root)))
+
+
+def test_a_named_set_whose_place_is_gone_is_looked_for_at_the_usual_ones(tmp_path, monkeypatch):
+    write_whole(tmp_path / "new" / "mnist")
+    monkeypatch.setenv("GTN_DATA", str(tmp_path / "new"))
+    moved, there = Data(name="mnist", root=str(tmp_path / "old")), Data(name="mnist", root=str(tmp_path))
+    assert find(moved.present).found == str(tmp_path / "new" / "mnist")
+    assert there.present is there
+    own = Data(name="set.npz", root=str(tmp_path / "old"))
+    assert own.present is own
 
 
 @pytest.mark.parametrize(
@@ -75,10 +118,10 @@ def test_missing_says_what_where_and_how(tmp_path, name, ways):
 
 
 def test_another_set_under_a_known_name(tmp_path):
-    write_idx(tmp_path / "small", "train", LETTERS[:, :20], TEN)
+    write_whole(tmp_path / "small", LETTERS[:, :20])
     with pytest.raises(DataError, match=r"10 classes of 1x20x28 images are not mnist, which has 10 of 1x28x28"):
         find(Data(name="mnist", root=str(tmp_path / "small")))
-    write_idx(tmp_path / "labels", "train", LETTERS, TEN + 1)
+    write_whole(tmp_path / "labels", LETTERS, TEN + 1)
     with pytest.raises(DataError, match=r"label 10 is out of range 0\.\.9"):
         find(Data(name="mnist", root=str(tmp_path / "labels")))
 
@@ -110,12 +153,8 @@ def test_cifar_binary_files(tmp_path):
         find(Data(name="cifar10", root=str(folder)))
 
 
-def test_cifar_as_torchvision_unpacks_it(tmp_path, monkeypatch):
-    """torchvision reads a small set laid out like the real one, whose sums it is told."""
-    from gtn_hpc.data import vision
-
-    images, labels = CHANCE.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8), CHANCE.integers(0, 10, 60)
-    folder = tmp_path / "cifar-10-batches-py"
+def publish_cifar(folder, images, labels, monkeypatch):
+    """A small set laid out like the real one, whose sums torchvision is told."""
     folder.mkdir()
     sums = {}
     planes = images.transpose(0, 3, 1, 2).reshape(60, -1)
@@ -129,9 +168,25 @@ def test_cifar_as_torchvision_unpacks_it(tmp_path, monkeypatch):
     monkeypatch.setattr(published, "train_list", [[name, sums[name]] for name in sorted(contents)[:5]])
     monkeypatch.setattr(published, "test_list", [["test_batch", sums["test_batch"]]])
     monkeypatch.setattr(published, "meta", {**published.meta, "md5": sums["batches.meta"]})
+
+
+def test_cifar_as_torchvision_unpacks_it(tmp_path, monkeypatch):
+    images, labels = CHANCE.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8), CHANCE.integers(0, 10, 60)
+    folder = tmp_path / "cifar-10-batches-py"
+    publish_cifar(folder, images, labels, monkeypatch)
     found = find(Data(name="cifar10", root=str(tmp_path)))
     assert np.array_equal(found.train.images.transpose(0, 2, 3, 1), images[:50])
     assert np.array_equal(found.test.labels, labels[50:]) and found.found == str(folder)
+
+
+def test_the_folder_of_cifar_may_have_any_name(tmp_path, monkeypatch):
+    images, labels = CHANCE.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8), CHANCE.integers(0, 10, 60)
+    publish_cifar(tmp_path / "cifar", images, labels, monkeypatch)
+    (tmp_path / "link").symlink_to(tmp_path / "cifar")
+    monkeypatch.chdir(tmp_path / "cifar")
+    for root in (tmp_path / "cifar", tmp_path / "link", "."):
+        found = find(Data(name="cifar10", root=str(root)))
+        assert (found.found, found.train.labels.tolist()) == (str(root), labels[:50].tolist())
 
 
 def test_cifar_pickles_with_wrong_sums_are_not_opened(tmp_path):
@@ -158,15 +213,33 @@ def test_cifar_name_tells_that_pixels_were_re_encoded(tmp_path):
 
 
 def test_fetch_returns_what_is_there_and_suggests(tmp_path):
-    write_idx(tmp_path / "MNIST" / "raw", "train", LETTERS, TEN)
+    write_whole(tmp_path / "MNIST" / "raw")
     assert fetch("mnist", str(tmp_path)) == str(tmp_path / "MNIST" / "raw")
     assert fetch("digits").endswith("digits.csv.gz")
     with pytest.raises(UsageError, match="Did you mean 'cifar10'"):
         fetch("cifar")
 
 
+def test_fetch_completes_what_an_interrupted_one_left(tmp_path, monkeypatch):
+    """torchvision's download, from a folder that has no more than what is missing."""
+    mirror, raw = tmp_path / "mirror", tmp_path / "MNIST" / "raw"
+    write_whole(mirror, packed=True)
+    parts = [mirror / f"{part}-ubyte.gz" for part in ("train-images-idx3", "train-labels-idx1")]
+    parts += [mirror / f"{part}-ubyte.gz" for part in ("t10k-images-idx3", "t10k-labels-idx1")]
+    published = vision.datasets().MNIST
+    monkeypatch.setattr("torchvision.datasets.utils._urlretrieve", urlretrieve)
+    monkeypatch.setattr(published, "mirrors", [f"{mirror.as_uri()}/"])
+    monkeypatch.setattr(published, "resources", [(p.name, hashlib.md5(p.read_bytes()).hexdigest()) for p in parts])
+    raw.mkdir(parents=True)
+    for part in parts[:2]:
+        (raw / part.name.removesuffix(".gz")).write_bytes(gzip.decompress(part.read_bytes()))
+        part.rename(raw / part.name)
+    assert fetch("mnist", str(tmp_path)) == str(raw)
+    assert len(find(Data(name="mnist", root=str(tmp_path))).test) == 9
+
+
 def test_fetch_does_not_hide_damage(tmp_path):
-    write_idx(tmp_path / "MNIST" / "raw", "train", LETTERS, TEN)
+    write_whole(tmp_path / "MNIST" / "raw")
     (tmp_path / "MNIST" / "raw" / "train-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01\0")
     with pytest.raises(DataError, match="truncated in its header"):
         fetch("mnist", str(tmp_path))
