@@ -80,4 +80,8 @@ def _array(arrays: Arrays, key: str, where: str) -> NDArray[Any]:
 
 
 def _class_names(arrays: Arrays) -> list[str] | None:
-    return [str(name) for name in np.atleast_1d(arrays["classes"])] if "classes" in arrays else None
+    """As text, which an array of type S holds as bytes of UTF-8."""
+    if "classes" not in arrays:
+        return None
+    names = np.atleast_1d(arrays["classes"])
+    return [name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names]

@@ -65,6 +65,12 @@ def test_npz_with_test_split_and_class_names(tmp_path):
     assert found.classes == tuple(names) and len(found.test) == 4
 
 
+def test_names_of_classes_may_be_bytes(tmp_path):
+    names = np.array([name.encode() for name in ("ants", "bees", "Käfer")])
+    np.savez(tmp_path / "s.npz", images=COLOUR, labels=LABELS, classes=names)
+    assert own("s.npz", root=str(tmp_path)).classes == ("ants", "bees", "Käfer")
+
+
 def test_jpeg_packed_is_decoded_and_named_as_lossy(tmp_path):
     found = own(write_jpeg_packed(tmp_path / "things_jpeg.npz"))
     assert found.name == "things (JPEG re-encoded)" and found.classes == ("x", "y", "z")
