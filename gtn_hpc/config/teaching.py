@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from gtn_hpc.config.base import MOST_AT_ONCE, Section
 from gtn_hpc.config.families import FIXED, RANGES, Family
+from gtn_hpc.core.records import canonical_json
 from gtn_hpc.core.rundir import RunDirectory
 
 Width = Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
@@ -93,6 +94,11 @@ class Data(Section):
         """The same; of a named set without a `root` that is gone, so that it is looked for at its usual places."""
         gone = self.place is None and self.root is not None and not Path(self.root).expanduser().exists()
         return self.model_copy(update={"root": None}) if gone else self
+
+    def training_split(self, run: int) -> str:
+        """What says which images teach in a run of the seed `run`, as canonical JSON."""
+        parts = self.model_dump(mode="json", include={"name", "validation", "test", "train"})
+        return canonical_json(parts | {"place": self.place and str(self.place), "seed": self.seed_of(run)})
 
     def seed_of(self, run: int) -> int:
         """The seed of the split in a run of the seed `run`."""

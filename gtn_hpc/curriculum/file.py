@@ -19,7 +19,7 @@ from gtn_hpc.config.curriculum import require_file, stated_cycle, stated_inner
 from gtn_hpc.core.errors import StorageError
 from gtn_hpc.core.records import ImageShape
 from gtn_hpc.curriculum.frozen import Frozen
-from gtn_hpc.curriculum.parts import DIMS, SCHEMA, per_channel, read_values
+from gtn_hpc.curriculum.parts import DIMS, SCHEMA, read_values, stated_units
 from gtn_hpc.storage import Column
 
 MEANINGS = {
@@ -127,10 +127,11 @@ def read(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = to
             f"{path}: the digest of its values is not the one it states.",
             remedy="Export it again, or leave the attribute digest out.",
         )
+    mean, std = stated_units(path, attributes, x.shape[2])
     description = Description(
         data=str(attributes.get("data", "unknown")),
-        mean=per_channel(path, attributes, "mean", x.shape[2]),
-        std=per_channel(path, attributes, "std", x.shape[2]),
+        mean=mean,
+        std=std,
         optimiser=_optimiser(path, attributes),
         learners=_learners(path, attributes),
         arm=str(attributes.get("arm", "unknown")),

@@ -16,6 +16,8 @@ JUDGEMENT = Schema("judgement", 1)
 """Kind of the files in a run's `evaluations/`."""
 
 Array = NDArray[Any]
+Units = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation as fractions of full white: one number, one for each channel, or none, not stated."""
 
 ORDERS = ("fixed", "batches", "all")
 DIMS = {
@@ -72,7 +74,24 @@ def require_form(file: StoredFile) -> None:
         raise StorageError(f"{path}: order is {file.attributes.get('order')!r}.", remedy=f"Valid: {', '.join(ORDERS)}.")
 
 
-def per_channel(path: Path, attributes: Mapping[str, Any], name: str, channels: int) -> tuple[float, ...]:
+def stated_units(path: Path, attributes: Mapping[str, Any], channels: int) -> Units:
+    """Which units the images of the curriculum at `path` are in, by its attributes.
+
+    Raises:
+        StorageError: it states one of mean and std alone, or something else in their place.
+    """
+    units = (_per_channel(path, attributes, "mean", channels), _per_channel(path, attributes, "std", channels))
+    if any(units) and not all(units):
+        there, lacking = ("mean", "std") if units[0] else ("std", "mean")
+        raise StorageError(
+            f"{path} states '{there}' without '{lacking}': together they are the units of its images.",
+            remedy=f"Add '{lacking}' (a fraction of full white), or leave both out: they are then those of the images "
+            "that judge.",
+        )
+    return units
+
+
+def _per_channel(path: Path, attributes: Mapping[str, Any], name: str, channels: int) -> tuple[float, ...]:
     """The attribute mean or std: a number, or one a channel; none where it is not stated.
 
     Raises:

@@ -4,22 +4,30 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from gtn_hpc.config import parse
 from gtn_hpc.config.curriculum import digest_head, require_file, stated_cycle, stated_inner
 from gtn_hpc.config.teaching import Inner
+from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.core.records import ImageShape
-from gtn_hpc.curriculum.parts import DIMS, SCHEMA, read_values, require_form
+from gtn_hpc.curriculum.parts import DIMS, SCHEMA, Units, read_values, require_form, stated_units
 from gtn_hpc.storage import StoredFile, open_file
 
 
 @dataclass(frozen=True)
 class Header:
-    """Size of the images, number of classes K and of steps T, digest, and the inner optimiser it was made for."""
+    """Size of the images, number of classes K and of steps T, digest, and the inner optimiser it was made for.
+
+    `units` are those that the file states, `split` tells the images that it was taught on; both are empty where the
+    file does not say.
+    """
 
     image: ImageShape
     classes: int
     steps: int
     digest: str
     inner: Inner
+    units: Units = ((), ())
+    split: str = ""
 
 
 def read_header(path: Path, inner: Inner) -> Header:
@@ -38,7 +46,18 @@ def read_header(path: Path, inner: Inner) -> Header:
             steps=x[0],
             digest=str(file.attributes.get("digest") or _digest(file)),
             inner=stated_inner(path, file.attributes) or inner,
+            units=stated_units(path, file.attributes, x[2]),
+            split=_split(file.config),
         )
+
+
+def _split(config: str) -> str:
+    """Of the configuration that made a curriculum; of another release's nothing is known."""
+    try:
+        maker = parse(config) if config.strip() else None
+    except ConfigError:
+        return ""
+    return "" if maker is None else maker.data.training_split(maker.run.seed)
 
 
 def _digest(file: StoredFile) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from gtn_hpc.config import Config
 from gtn_hpc.core.records import Architecture, canonical_json
+from gtn_hpc.curriculum.parts import Units
 from gtn_hpc.scores.keys import init_key, key
 
 Source = Literal["curriculum", "real", "real_steps", "real_seconds", "real_subset", "untrained"]
@@ -72,8 +73,9 @@ class Identity:
     untrained: str = ""
 
     @classmethod
-    def of(cls, config: Config, curriculum: str, inner: Mapping[str, Any]) -> "Identity":
-        """Of a run's configuration, the digest of its curriculum and the inner optimiser that this was made for."""
+    def of(cls, config: Config, curriculum: str, inner: Mapping[str, Any], units: Units | None = None) -> "Identity":
+        """Of a run's configuration, the digest of its curriculum, the inner optimiser that this was made for and, where
+        they are not those of the run's own images, the units of its images."""
         common = {
             "seed": config.run.seed,
             "threads": config.run.threads,
@@ -82,7 +84,7 @@ class Identity:
             "space": config.search.space.model_dump(mode="json"),
         }
         recipe = config.final.recipe.model_dump(mode="json", include=USED)
-        taught = {"digest": curriculum, "inner": dict(inner)}
+        taught = {"digest": curriculum, "inner": dict(inner)} | ({} if units is None else {"units": units})
         ways = {"fast": config.search.fast}
         sources = canonical_json({"taught": taught}), canonical_json({"real": recipe, "statistics": STATISTICS})
         return cls(canonical_json(common), *sources, canonical_json(ways), _untrained(config))

@@ -57,4 +57,11 @@ def furnish(setting: Setting, device: torch.device) -> Room:
             remedy="Bring the old file back, or start another run with the new one.",
         )
     frozen, begin = fitted(file, splits, config), make_stepper(config.search.fast, device)
+    if frozen is not file.frozen and setting.foreign_units is None and file.description.data == splits.name:
+        raise DataError(
+            f"The curriculum {curriculum} states other units (mean, std) than those of the images of {splits.name} on "
+            "which, by its configuration, it was taught.",
+            remedy="Export it again, or teach anew where the images have changed; without its attribute config it "
+            "counts as made elsewhere.",
+        )
     return Room(config, splits, frozen, make_optimiser(setting.inner), device, begin)

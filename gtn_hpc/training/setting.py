@@ -12,6 +12,7 @@ from gtn_hpc.config.searching import SuccessiveHalving
 from gtn_hpc.config.teaching import Inner
 from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.core.records import Score
+from gtn_hpc.curriculum.parts import Units
 from gtn_hpc.spaces import Space, make_space
 from gtn_hpc.training.header import Header
 from gtn_hpc.training.request import Identity, Request
@@ -42,6 +43,16 @@ class Setting:
         """Inner steps of a full training."""
         return self.config.search.steps or self.header.steps
 
+    @property
+    def foreign_units(self) -> Units | None:
+        """The units that the curriculum states, None where it states none, or was taught on the training images of this
+        very split, whose units it then has.
+
+        The images themselves, which would tell whether the units are theirs, are not at hand where keys are made.
+        """
+        own = self.header.split == self.config.data.training_split(self.config.run.seed)
+        return None if own or not any(self.header.units) else self.header.units
+
     def require_steps(self) -> None:
         """Passes where the steps that the search names lie within those of a full training.
 
@@ -71,7 +82,7 @@ class Setting:
 
     @cached_property
     def identity(self) -> Identity:
-        return Identity.of(self.config, self.digest, self.inner.model_dump(mode="json"))
+        return Identity.of(self.config, self.digest, self.inner.model_dump(mode="json"), self.foreign_units)
 
     @cached_property
     def space(self) -> Space:

@@ -215,7 +215,7 @@ def test_attributes_that_mean_nothing_are_told_by_name(path, attributes, said):
 def test_whole_numbers_and_half_precision_are_values_as_well(path):
     by_hand(path, {"x": frozen().x.double(), "y": np.eye(K, dtype=np.uint8)[np.zeros((T, B), int)]})
     assert torch.equal(file.read(path).frozen.x, frozen().x)
-    by_hand(path, {"y": np.full((T, B, 3), 1 / 3, np.float16)}, {"mean": 0.5, "extra": 1})
+    by_hand(path, {"y": np.full((T, B, 3), 1 / 3, np.float16)}, {"mean": 0.5, "std": 0.2, "extra": 1})
     assert file.read(path).classes == read_header(path, Inner()).classes == 3
 
 
