@@ -196,7 +196,13 @@ class Recipe(Section):
     clip: float = Field(5.0, gt=0, description="largest gradient norm")
     batch: int = Field(128, ge=1, description="images a step")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout probability before the classifier")
-    drop_path: float = Field(0.0, ge=0, lt=1, description="largest drop-path probability (cell networks)")
+    drop_path: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="drop-path probability of the last cell in the last epoch: it rises with depth and with the epochs "
+        "(cell networks)",
+    )
     auxiliary: float = Field(0.0, ge=0, description="weight of the auxiliary head's loss (cell networks)")
     cutout: int = Field(0, ge=0, description="side in pixels of the cut-out square")
     crop: int = Field(0, ge=0, description="random crop after padding by this many pixels")

@@ -1,4 +1,7 @@
-"""One architecture trained on real data by the NAO protocol (Luo et al. 2018), with the best epoch by validation."""
+"""One architecture trained on real data by the NAO protocol (Luo et al. 2018), with the best epoch by validation.
+
+Rate and drop-path change from epoch to epoch, where NAO changes drop-path from step to step.
+"""
 
 import copy
 import math
@@ -65,7 +68,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Trainer:
-    """Trains by `recipe` for `epochs`; all randomness is a function of (seed, stream, epoch)."""
+    """Trains by `recipe` for `epochs`; all randomness is a function of (seed, stream, epoch).
+
+    The probability of drop-path rises evenly to that of the recipe, which the last epoch has.
+    """
 
     recipe: Recipe
     epochs: int
@@ -137,6 +143,7 @@ class Trainer:
 
     @contextmanager
     def _dropping(self, network: Network, epoch: int, device: torch.device) -> Iterator[None]:
+        network.drop_path = self.recipe.drop_path * (epoch + 1) / self.epochs
         network.generator = torch_generator(self.seed, "final/drop", self.stream, epoch, device=device)
         try:
             yield

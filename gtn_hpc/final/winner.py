@@ -1,11 +1,15 @@
 """What is trained in the final stage, and how it is named. Imports no torch."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from gtn_hpc.config import Config
 from gtn_hpc.config.searching import Space as SpaceSection
 from gtn_hpc.core.errors import ConfigError
 from gtn_hpc.core.records import Architecture, digest
+
+RISING = "rising"
+"""The probability of drop-path over the epochs, where there is one: up to the recipe's."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,16 @@ def key_of(config: Config, arch: Architecture) -> str:
     """32 hex digits that name all that a final training depends on."""
     run = {"seed": config.run.seed, "threads": config.run.threads, "precision": config.run.precision}
     data = config.data.identity
-    recipe = config.final.recipe.model_dump(mode="json")
     space = space_of(config).model_dump(mode="json")
-    return digest([arch.to_json(), run, data, recipe, config.final.epochs, space])[:32]
+    return digest([arch.to_json(), run, data, _recipe(config), config.final.epochs, space])[:32]
 
 
 def recipe_of(config: Config) -> str:
     """The recipe in a line: `sgd lr=0.025 momentum=0.9 ...`, without what is off."""
+    return " ".join(["sgd cosine", *(f"{name}={value}" for name, value in _recipe(config).items() if value)])
+
+
+def _recipe(config: Config) -> dict[str, Any]:
+    """As JSON, with what a setting stands for where an earlier release took it otherwise."""
     settings = config.final.recipe.model_dump(mode="json")
-    return " ".join(["sgd cosine", *(f"{name}={value}" for name, value in settings.items() if value)])
+    return settings | ({"drop_path": f"{settings['drop_path']},{RISING}"} if settings["drop_path"] else {})

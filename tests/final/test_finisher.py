@@ -16,7 +16,7 @@ from gtn_hpc.data import ImageSet, Splits, load
 from gtn_hpc.final.finisher import Finisher
 from gtn_hpc.final.trainer import require_finite
 from gtn_hpc.final.weights import load_winner
-from gtn_hpc.final.winner import Progress, Winner
+from gtn_hpc.final.winner import Progress, Winner, key_of, recipe_of
 from gtn_hpc.scores.rows import FinalRow
 
 CELLS = """
@@ -162,6 +162,27 @@ def test_of_several_steps_the_first_norm_that_is_not_finite_is_told() -> None:
     require_finite([], 3)
     with pytest.raises(NonFiniteError, match=r"norm is inf in epoch 4\."):
         require_finite(norms, 3)
+
+
+def test_drop_path_rises_from_epoch_to_epoch(tmp_path: Path) -> None:
+    config, splits = setting(CELLS)
+    finisher, found = Finisher(config, splits, tmp_path), list[float]()
+    training = finisher._trainer("k").begin(finisher._network(winner(finisher), "k"))
+    finisher._trainer("k").run(
+        training, splits.train, splits.validation, lambda after: found.append(after.network.drop_path)
+    )
+    assert found == pytest.approx([0.2 / 3, 0.4 / 3, 0.2])
+
+
+def test_a_rising_drop_path_has_keys_and_a_recipe_of_its_own(tmp_path: Path) -> None:
+    config, splits = setting(CELLS)
+    arch = winner(Finisher(config, splits, tmp_path)).arch
+    without = setting(CELLS, "final.recipe.drop_path=0")[0]
+    assert key_of(without, arch) == "e7607ff57a96e344001d749a4ac83fdd"
+    constant = "203c8a5c1733c787f8b66911bb3691e5"  # what an earlier release, which did not raise it, had
+    assert key_of(config, arch) != constant
+    assert "drop_path=0.2,rising" in recipe_of(config)
+    assert "drop_path" not in recipe_of(without)
 
 
 def test_a_larger_final_network_than_the_searched_one(tmp_path: Path) -> None:
