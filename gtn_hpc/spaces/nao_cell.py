@@ -1,4 +1,7 @@
-"""Space `nao_cell`: the micro cell of ENAS and NAO, which the paper searches (Luo et al. 2018)."""
+"""Space `nao_cell`: the micro cell of ENAS and NAO, which the paper searches (Luo et al. 2018).
+
+It departs from NAO's code in the operations of two kernels: see `conv_pair`.
+"""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -29,7 +32,11 @@ def conv(planner: Planner, value: int, stride: int, *, kernel: int) -> int:
 
 
 def conv_pair(planner: Planner, value: int, stride: int, *, kernel: int) -> int:
-    """LReLU, 1 x k and k x 1 convolution, BN."""
+    """LReLU, 1 x k and k x 1 convolution, BN.
+
+    Nothing stands between the convolutions ("LReLU-conv-BN", Such et al. 2020), so that together they are one linear
+    k x k convolution; NAO's code has BN and ReLU between them.
+    """
     channels = planner.shape(value).channels
     value = planner.conv(planner.activate(value), channels, (1, kernel), (1, stride))
     return planner.norm(planner.conv(value, channels, (kernel, 1), (stride, 1)))
