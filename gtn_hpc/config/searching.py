@@ -194,7 +194,7 @@ class Recipe(Section):
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum")
     weight_decay: float = Field(3e-4, ge=0, description="L2 weight decay")
     clip: float = Field(5.0, gt=0, description="largest gradient norm")
-    batch: int = Field(128, ge=1, description="images a step")
+    batch: int = Field(128, ge=2, description="images a step (from 2 on: batch norm has no statistics of one)")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout probability before the classifier")
     drop_path: float = Field(
         0.0,

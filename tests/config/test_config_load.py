@@ -236,6 +236,11 @@ def test_a_generator_needs_two_images_for_its_batch_norm():
     assert alone.teacher.curriculum.batch == 1
 
 
+def test_real_data_need_two_images_for_batch_norm():
+    with pytest.raises(ConfigError, match=r"final\.recipe\.batch: .*greater than or equal to 2 \(given: 1\)"):
+        parse("run: {name: a}", ["final.recipe.batch=1"])
+
+
 @given(trees)
 def test_what_is_dumped_is_read_back(tree):
     config = Config.model_validate(tree)
