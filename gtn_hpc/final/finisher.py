@@ -1,6 +1,8 @@
 """A winner from its first epoch to its one look at the test split, resumable at every checkpoint."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,13 +10,14 @@ from typing import Any
 
 from gtn_hpc.checkpoint import latest, save
 from gtn_hpc.config import Config
-from gtn_hpc.core.errors import NonFiniteError
+from gtn_hpc.core.errors import GtnError, NonFiniteError, OutOfMemory
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.core.streams import torch_generator
 from gtn_hpc.data import Splits
 from gtn_hpc.final.trainer import Trainer, Training
 from gtn_hpc.final.weights import keep, network_of
 from gtn_hpc.final.winner import Progress, Winner, key_of, recipe_of, space_of
+from gtn_hpc.inner.trajectory import out_of_memory
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.networks import Network
 from gtn_hpc.models.precision import PRECISIONS
@@ -53,12 +56,15 @@ class Finisher:
         test split, once.
 
         A training that diverges is a row with status `nan`.
+
+        Raises:
+            OutOfMemory: the training does not fit.
         """
         started = time.perf_counter()
         key = key_of(self.config, winner.arch)
-        training = self._trainer(key).begin(self._network(winner, key))
-        clock = _Clock(started, before=self._resume(training, key))
-        with peak_memory(self.splits.train.images.device) as peak:
+        with _memory_told(), peak_memory(self.splits.train.images.device) as peak:
+            training = self._trainer(key).begin(self._network(winner, key))
+            clock = _Clock(started, before=self._resume(training, key))
             try:
                 self._stretch(training, key, clock)
                 if training.epoch < self.config.final.epochs:
@@ -132,6 +138,22 @@ class Finisher:
             extra={"place": winner.place, "estimate": winner.estimate},
             **(unknown | found),
         )
+
+
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    """Says where memory ended what a final training may do with less of."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, GtnError) or not out_of_memory(error):
+            raise
+        said = str(error).splitlines()
+        raise OutOfMemory(
+            f"There is no memory left to train a winner: {said[0] if said else 'the system refused more'}",
+            remedy="Take a smaller final.recipe.batch, smaller networks (final.recipe.cells, final.recipe.filters; in "
+            "spaces that have cells), or fewer search.workers, which train at the same time.",
+        ) from error
 
 
 @dataclass(frozen=True)

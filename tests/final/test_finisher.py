@@ -1,5 +1,6 @@
 """Winners on real data: resumable bit for bit, the best epoch by validation, one look at the test split."""
 
+import pickle
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,11 @@ import torch
 from torch import Tensor
 
 from gtn_hpc.config import Config, parse
-from gtn_hpc.core.errors import ConfigError, NonFiniteError, RunError
+from gtn_hpc.core.errors import ConfigError, NonFiniteError, OutOfMemory, RunError
 from gtn_hpc.core.records import Batch
 from gtn_hpc.data import ImageSet, Splits, load
 from gtn_hpc.final.finisher import Finisher
-from gtn_hpc.final.trainer import require_finite
+from gtn_hpc.final.trainer import Trainer, require_finite
 from gtn_hpc.final.weights import load_winner
 from gtn_hpc.final.winner import Progress, Winner, key_of, recipe_of
 from gtn_hpc.scores.rows import FinalRow
@@ -183,6 +184,23 @@ def test_a_rising_drop_path_has_keys_and_a_recipe_of_its_own(tmp_path: Path) -> 
     assert key_of(config, arch) != constant
     assert "drop_path=0.2,rising" in recipe_of(config)
     assert "drop_path" not in recipe_of(without)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory.\nMore"), MemoryError()])
+def test_memory_that_ends_is_told_with_what_takes_less(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*_: object) -> None:
+        raise error
+
+    config, splits = setting(CELLS)
+    monkeypatch.setattr(Trainer, "_step", ended)
+    finisher = Finisher(config, splits, tmp_path)
+    with pytest.raises(OutOfMemory, match="no memory left to train a winner") as caught:
+        finisher.train(winner(finisher))
+    sent = pickle.loads(pickle.dumps(caught.value))
+    for key in ("final.recipe.batch", "final.recipe.cells", "final.recipe.filters"):
+        assert key in sent.remedy
 
 
 def test_a_larger_final_network_than_the_searched_one(tmp_path: Path) -> None:
