@@ -86,6 +86,7 @@ DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "status": ("", "how the evaluation ended: ok, nan, diverged, oom, timeout, crashed or error"),
     "seconds": ("s", "wall-clock time of the evaluation"),
     "curve_seconds": ("s", "part of the seconds that measurements before the last step took"),
+    "proxy_seconds": ("s", "part of the seconds that zero-cost proxies took"),
     "peak_bytes": ("byte", "largest memory of the evaluation"),
     "params": ("1", "trainable parameters"),
     "flops": ("1", "floating-point operations of the forward pass of one image"),

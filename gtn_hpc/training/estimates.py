@@ -9,6 +9,9 @@ from gtn_hpc.core.records import Architecture, Score
 from gtn_hpc.scores.replay import Journals, distinct
 from gtn_hpc.scores.rows import CertificateRow
 
+ASIDE = ("curve_seconds", "proxy_seconds")
+"""Parts of an evaluation's seconds that a ranking does not need."""
+
 
 def estimates(scores: Iterable[Score]) -> dict[str, float]:
     """Digest of an architecture -> mean validation accuracy over its replicas, for those scored at the top fidelity,
@@ -30,8 +33,8 @@ def estimates(scores: Iterable[Score]) -> dict[str, float]:
 
 
 def plain_seconds(row: Score | CertificateRow) -> float:
-    """Seconds of the evaluation with one measurement, at its end."""
-    return row.seconds - row.extra.get("curve_seconds", 0.0)
+    """Seconds of the evaluation with one measurement, at its end, and without zero-cost proxies."""
+    return row.seconds - sum(row.extra.get(name, 0.0) for name in ASIDE)
 
 
 def ranked(found: dict[str, float]) -> list[str]:

@@ -119,7 +119,7 @@ class Evaluator:
 
         Where memory ends it is tried once more, then with smaller chunks. Cost: `fidelity` training steps and a pass
         over the validation split after each step of `search.score_at` (of a truth also `search.certificate.score_at`);
-        what passes before the last took is the row's `curve_seconds`.
+        what passes before the last took is the row's `curve_seconds`, what zero-cost proxies took its `proxy_seconds`.
         """
         room, started = self.room, time.perf_counter()
         with peak_memory(room.device) as peak:
@@ -157,7 +157,7 @@ class Evaluator:
         self.before()
         learner = self._learner(request)
         episode = self._episode(request)
-        extra = dict(self._proxies(learner, episode))
+        extra = self._proxies(request, learner, episode)
         progress = self._run(learner, episode, request, self._points(request))
         if progress.measuring:
             extra["curve_seconds"] = progress.measuring
@@ -222,6 +222,10 @@ class Evaluator:
             recipe.augment,
         )
 
-    def _proxies(self, learner: Learner, episode: Episode) -> Mapping[str, float]:
-        names = self.config.search.proxies
-        return proxies(names, learner.module, episode.batch(0).x) if names else {}
+    def _proxies(self, request: Request, learner: Learner, episode: Episode) -> dict[str, float]:
+        """Those of `search.proxies` and the seconds that they took; of an estimate alone, beside which they stand."""
+        names, began = self.config.search.proxies, time.perf_counter()
+        if not names or request.source != "curriculum":
+            return {}
+        found = proxies(names, learner.module, episode.batch(0).x)
+        return found | {"proxy_seconds": time.perf_counter() - began}

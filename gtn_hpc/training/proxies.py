@@ -11,7 +11,8 @@ EPSILON = 1e-5
 
 
 def proxies(names: Sequence[str], module: nn.Module, x: Tensor) -> dict[str, float]:
-    """The named proxies of `module` at its initialisation, which stays as it is, on images `x` [B, C, H, W]."""
+    """The named proxies of `module` at its initialisation, which stays as it is, on images `x` [B, C, H, W], here those
+    of a curriculum's first batch."""
     return {name: PROXIES[name](module, x) for name in names}
 
 

@@ -14,7 +14,7 @@ from gtn_hpc.core.events import EventLog, meta_seconds
 from gtn_hpc.core.streams import numpy_rng
 from gtn_hpc.report import conclusions, figures
 from gtn_hpc.report.frames import ranking
-from gtn_hpc.report.frames.equivalence import _too_few, equivalence, final_truth, learning_curves
+from gtn_hpc.report.frames.equivalence import _plain_seconds, _too_few, equivalence, final_truth, learning_curves
 from gtn_hpc.report.frames.estimates import estimates, truths
 
 
@@ -71,6 +71,13 @@ def test_several_recipes_have_to_be_told_apart(tables):
     with pytest.raises(StorageError, match="0 architectures have"):
         equivalence(tables, recipe="adam")
     assert "1 architecture has an estimate" in str(_too_few(tables.path, 1, "adam", "final"))
+
+
+def test_seconds_leave_out_what_no_ranking_needs():
+    rows = pd.DataFrame({"seconds": [9.0, 8.0, 7.0], "curve_seconds": [1.0, np.nan, 2.0]})
+    assert _plain_seconds(rows).tolist() == [8, 8, 5]
+    assert _plain_seconds(rows.assign(proxy_seconds=[np.nan, 3.0, 1.0])).tolist() == [8, 5, 4]
+    assert _plain_seconds(rows[["seconds"]]).tolist() == [9, 8, 7]
 
 
 def test_seconds_are_of_one_architecture_with_one_measurement(tables, run):

@@ -132,6 +132,18 @@ def test_a_truth_has_a_learning_curve_whose_time_is_told(tmp_path: Path, arch: A
     assert (alone.key, alone.val_loss, sorted(alone.curve)) == (real.key, real.val_loss, [6])
 
 
+def test_proxies_stand_beside_estimates_alone_and_their_time_is_told(tmp_path: Path, arch: Architecture) -> None:
+    options = ("search.score_at=[]", "search.proxies=[synflow,jacobian_covariance]")
+    scored, plain = evaluator(tmp_path / "c.h5", *options), evaluator(tmp_path / "d.h5", "search.score_at=[]")
+    taught = scored.evaluate(Request(arch, 2))
+    assert sorted(taught.extra) == ["jacobian_covariance", "proxy_seconds", "synflow"]
+    assert 0 < taught.extra["proxy_seconds"] < taught.seconds
+    assert plain_seconds(taught) == taught.seconds - taught.extra["proxy_seconds"]
+    assert taught.val_loss == plain.evaluate(Request(arch, 2)).val_loss
+    for source in ("real", "real_steps", "real_seconds", "real_subset", "untrained"):
+        assert not scored.evaluate(Request(arch, 2, source=source)).extra  # type: ignore[arg-type]
+
+
 def test_controls_are_trained_in_the_place_of_the_curriculum(scored: Evaluator, arch: Architecture) -> None:
     sources = ("curriculum", "real_steps", "real_seconds", "real_subset", "untrained")
     rows = {source: scored.evaluate(Request(arch, 5, source=source)) for source in sources}  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from gtn_hpc.report.wording import plural
 from gtn_hpc.scores import ScoreTables
 from gtn_hpc.stats import Estimate, Sweep
 from gtn_hpc.stats.estimate import notes
+from gtn_hpc.training.estimates import ASIDE
 
 FEWEST = 8
 """Architectures below which no correlation is shown."""
@@ -187,8 +188,9 @@ def _row(name: str, steps: int, found: Estimate, seconds: float, with_teaching: 
 
 
 def _plain_seconds(rows: pd.DataFrame) -> "pd.Series[float]":
-    """With one measurement, at the end."""
-    return rows["seconds"] - (rows["curve_seconds"].fillna(0.0) if "curve_seconds" in rows else 0.0)
+    """As `training.estimates.plain_seconds`."""
+    aside = [name for name in ASIDE if name in rows]
+    return rows["seconds"] - rows[aside].sum(axis=1)
 
 
 def _seconds(tables: ScoreTables, archs: pd.Index, fidelity: int, meta: float | None) -> Seconds:
