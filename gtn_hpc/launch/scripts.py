@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from gtn_hpc.cluster.slurm import FIRST_PORT, PORTS
 from gtn_hpc.config.site import Resources, Site
 from gtn_hpc.launch.verdict import patience
 
@@ -18,6 +19,10 @@ MANAGED = ("search", "final")
 USR2_TO_STEP = 'kill -USR2 "$step" 2>/dev/null'
 TERM_TO_AGENTS = 'scancel --signal=TERM "$SLURM_JOB_ID.0"'
 """torchrun dies of USR2, and srun of TERM; what scancel sends reaches the agents and their ranks."""
+
+FIRST_STORE, STORES = FIRST_PORT + PORTS, 2_700
+"""Ports at which torchrun's agents meet, one a job: two jobs may have the same head node. Above those of srun's ranks,
+below those that systems hand out by themselves."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ def render(name: str, site: Site) -> str:
         "options": list(_options(name, site)),
         "forward": TERM_TO_AGENTS if script.stage == "train" and site.teaching == "torchrun" else USR2_TO_STEP,
         "patience": patience(site.lead),
+        "stores": (FIRST_STORE, STORES),
         "signals": " ".join(dict.fromkeys((site.signal, "USR2", "TERM"))),
     }
     return _text(script.template, values)

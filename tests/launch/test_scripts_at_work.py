@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from gtn_hpc.cluster.slurm import FIRST_PORT, PORTS
 from gtn_hpc.config.site import Site
 from gtn_hpc.launch import task
 from gtn_hpc.launch.scripts import write_all
@@ -20,7 +21,8 @@ QUEUE = """echo '8 RUNNING 7_0'; echo '7 RUNNING 7_1'; echo '9 COMPLETING 7_2'""
 
 STAND_INS = {
     "squeue": QUEUE,
-    "scontrol": 'echo "scontrol $*" >> told; kill -KILL $PPID',  # a requeue ends the script
+    # a requeue ends the script
+    "scontrol": '[ "$1" = show ] && { echo head; exit; }; echo "scontrol $*" >> told; kill -KILL $PPID',
     "srun": 'echo "srun $* SRUN_CPUS_PER_TASK=$SRUN_CPUS_PER_TASK" >> told; exit 75',
     "mpiexec": 'echo "mpiexec $* SRUN_CPUS_PER_TASK=$SRUN_CPUS_PER_TASK" >> told; exit 75',
     "python": '[ "$3" = after-step ] || { eval "${STEP:-exit 75}"; exit; }; echo "python $*" >> told',
@@ -77,6 +79,22 @@ def test_srun_gives_each_task_its_cores_and_the_daemons_of_mpiexec_all_of_a_node
     assert step.startswith(f"{starts} ")
     assert ("--cpus-per-task=4" in step) == (starts == "srun")
     assert step.endswith(" SRUN_CPUS_PER_TASK=")  # what the srun of mpiexec's own would obey
+
+
+def test_a_set_up_may_read_what_is_not_set(at_work):
+    """As that of conda does."""
+    job, setup = {"SLURM_JOB_ID": "8", "SLURM_NTASKS": "3"}, ('PATH="$PATH$NEVER_SET"',)
+    step, *_ = at_work("search.sbatch", job, setup=setup)
+    assert step.startswith("mpiexec ")
+
+
+def test_torchrun_of_two_jobs_meets_at_two_ports_of_their_head_node(at_work):
+    nodes = {"SLURM_NNODES": "2", "SLURM_NTASKS_PER_NODE": "1", "SLURM_JOB_NODELIST": "head,other"}
+    for job in ("7", "8"):
+        told = at_work("meta_train.sbatch", {"SLURM_JOB_ID": job, **nodes}, teaching="torchrun")
+    first, second = map(int, re.findall(r"--rdzv-endpoint=head:(\d+) ", " ".join(told)))
+    assert first != second
+    assert not {first, second} & {*range(FIRST_PORT, FIRST_PORT + PORTS)}  # of ranks that srun starts
 
 
 WARNED = """"$@" & until [ -e begun ]; do sleep 0.1; done; kill -USR2 $!; wait; kill -KILL 0"""
