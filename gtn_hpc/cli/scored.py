@@ -63,12 +63,9 @@ class Scored:
             self.best, self.best_arch = row["val_accuracy"], row["arch"]
 
     def certificate_left(self, config: "Config", budget: int) -> dict[str, int]:
-        """Trainings of the certificate that a search of `budget` architectures has still to do, by source; none of
-        successive halving, whose candidates are not known beforehand, and of parts, which leave them to a manager."""
+        """Trainings of the certificate that a search of `budget` architectures has still to do, by source."""
         from gtn_hpc.search.sample import outstanding
 
-        if config.search.algorithm.name == "halving" or config.search.pool in ("shards", "shared"):
-            return {}
         return outstanding(config, budget, self.told, self.trained.values())
 
     def summary(

@@ -12,6 +12,7 @@ from gtn_hpc.cli.outputs import require_writable
 from gtn_hpc.config import Config
 from gtn_hpc.config.site import Site
 from gtn_hpc.core.errors import UsageError
+from gtn_hpc.launch.planning import whole_certificate
 from gtn_hpc.launch.recorded import Recorded, of_run, recorded
 from gtn_hpc.launch.simulating import POOLS, Conditions, Pool, Replay, replay
 
@@ -62,11 +63,14 @@ def simulate(config: Config, site: Site, asked: Asked, as_json: bool) -> None:
     rows = [row for nodes in _nodes(asked.nodes) for row in _rows(durations, nodes, config, site, asked)]
     if asked.figure is not None:
         _draw(rows, asked.figure)
+    certificate = whole_certificate(config)
     if as_json:
         told = {"evaluations": evaluations, "source": known.source, "between": known.between}
-        console.emit(told | {"rows": [row.plain() for row in rows]})
+        console.emit(told | {"without_certificate": certificate, "rows": [row.plain() for row in rows]})
         return
     _tell(rows, known, evaluations)
+    if trainings := sum(certificate.values()):
+        console.say(f"All of it without the {trainings} trainings for the certificate, which come besides.")
 
 
 def _nodes(text: str) -> list[int]:

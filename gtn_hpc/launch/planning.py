@@ -10,6 +10,7 @@ from gtn_hpc.core.events import read_events
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.launch.measuring import Measured
 from gtn_hpc.scores.replay import Journals, read_journals
+from gtn_hpc.search.sample import outstanding
 
 ROW_BYTES = 700
 """A line of a journal, curve included, as journals of real searches have it."""
@@ -76,11 +77,43 @@ def _search(config: Config, wanted: Resources, journals: Journals | None) -> For
     processes = _processes(wanted)
     workers = _workers(config, processes)
     evaluations = config.search.budget * config.search.replicas
-    took = [score.seconds for score in journals.scores] if journals else []
-    seconds = statistics.mean(took) * evaluations / workers if took else None
     share = f"{-(-evaluations // workers)} of {evaluations} evaluations"
-    source = f"{len(took)} recorded evaluations" if took else "nothing is scored yet"
+    certificate = whole_certificate(config)
+    if trainings := sum(certificate.values()):
+        share += f" and {-(-trainings // workers)} of {trainings} trainings for the certificate"
+    elif config.search.algorithm.name == "halving" and config.search.certificate.fraction:
+        share += ", without the certificate, whose size is not known beforehand"
+    seconds, source = None, "nothing is scored yet"
+    if journals and journals.scores:
+        took = statistics.mean(score.seconds for score in journals.scores) * evaluations
+        took += sum(number * _training_seconds(config, journals, kind) for kind, number in certificate.items())
+        seconds, source = took / workers, _recorded_evaluations(journals, certificate)
     return Forecast("search", processes, share, seconds, source, 60.0 * wanted.minutes)
+
+
+def whole_certificate(config: Config) -> Mapping[str, int]:
+    """How many trainings the certificate of the whole search asks for, by source; empty where that is not known."""
+    return outstanding(config, config.search.budget, {}, ())
+
+
+def _training_seconds(config: Config, journals: Journals, source: str) -> float:
+    """Mean seconds of the certificate's trainings of one source. Where none has ended, a control is taken to be as long
+    as a score, and a truth as much longer as it sees more images."""
+    if took := [row.seconds for row in journals.certificates if row.source == source]:
+        return statistics.mean(took)
+    if source != "truth":
+        return statistics.mean(score.seconds for score in journals.scores)
+    step = statistics.mean(score.seconds / score.fidelity for score in journals.scores)
+    images = config.search.certificate.steps * config.final.recipe.batch
+    return step * images / config.teacher.curriculum.batch
+
+
+def _recorded_evaluations(journals: Journals, certificate: Mapping[str, int]) -> str:
+    rows = [row.source for row in journals.certificates if row.source in certificate]
+    guessed = [source for source in certificate if source not in rows]
+    text = f"{len(journals.scores)} recorded evaluations"
+    text += f", {len(rows)} recorded trainings for the certificate" if rows else ""
+    return text + (f", {' and '.join(guessed)} guessed from evaluations by steps and batch" if guessed else "")
 
 
 def _final(config: Config, wanted: Resources, journals: Journals | None) -> Forecast:

@@ -67,12 +67,15 @@ class Sample:
 def outstanding(
     config: Config, budget: int, told: Mapping[int, tuple[str, float]], trained: Collection[tuple[str, str, int]]
 ) -> dict[str, int]:
-    """How many trainings the certificate of a search of `budget` architectures lacks, by source; empty without one.
+    """How many trainings the certificate of a search of `budget` architectures lacks, by source; empty without one, and
+    for successive halving, whose candidates are not known beforehand, and parts, which leave them to a manager.
 
     `told` has the architecture and the estimate of each proposal so far, those to come are taken to get one; `trained`
     the source, architecture and replica of each training. Cost: that of drawing the whole sample.
     """
     section = config.search.certificate
+    if config.search.algorithm.name == "halving" or config.search.pool in ("shards", "shared"):
+        return {}
     sample = Sample(section, config.run.seed)
     for ask in range(max([budget, *(ask + 1 for ask in told)])):
         sample.tell(ask, *told.get(ask, (f"to come {ask}", 0.0)))

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 from gtn_hpc.config import load
+from gtn_hpc.config.searching import Certificate as CertificateSection
+from gtn_hpc.config.searching import SuccessiveHalving
 from gtn_hpc.config.site import Resources, Site
 from gtn_hpc.core.events import EventLog
+from gtn_hpc.core.records import Score
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.launch.measuring import Measured, measure
 from gtn_hpc.launch.planning import files, forecasts, lines
 from gtn_hpc.scores.journal import Journal
-from gtn_hpc.scores.rows import FinalRow
+from gtn_hpc.scores.rows import CertificateRow, FinalRow
 
 TINY = Path(__file__).parents[1] / "slurm" / "tiny.yaml"
 FOUR = Site(train=Resources(nodes=2, tasks_per_node=2, minutes=1), search=Resources(tasks_per_node=3))
@@ -54,6 +57,38 @@ def test_winners_that_are_trained_at_the_same_time_take_less(config):
     assert forecasts(five, Site(), run, None)[2].seconds == 10.0 * 4 * 5
     workers = five.model_copy(update={"search": five.search.model_copy(update={"workers": 2})})
     assert forecasts(workers, Site(), run, None)[2].seconds == 10.0 * 4 * 3
+
+
+def scored(config, *rows):
+    """The forecast of a search by two workers, of whose evaluations one took a second."""
+    run = run_of(config)
+    run.create()
+    with Journal(run.journal) as journal:
+        journal.append([Score("key", "arch", 2, 0, 0.9, 0.3, "ok", 1.0, 0, 1, 1), *rows])
+    return forecasts(config, FOUR, run, None)[1]
+
+
+def test_a_search_takes_the_trainings_of_its_certificate_too(config):
+    """8 evaluations of 2 steps of 10 images, 4 truths of 1200 steps of 64, 4 controls."""
+    certificate = CertificateSection(fraction=0.5, minimum=0, steps=1200, controls=("untrained",))
+    certified = config.model_copy(update={"search": config.search.model_copy(update={"certificate": certificate})})
+    found = scored(certified)
+    assert found.share == "4 of 8 evaluations and 4 of 8 trainings for the certificate"
+    assert found.seconds == pytest.approx((8 + 4 * (1200 * 64) / (2 * 10) + 4) / 2)
+    assert found.source == "1 recorded evaluations, truth and untrained guessed from evaluations by steps and batch"
+    found = scored(certified, CertificateRow("truth", "arch", "truth", 0, 1200, 0.9, 0.3, "ok", 30.0))
+    assert found.seconds == pytest.approx((8 + 4 * 30 + 4) / 2)
+    assert found.source.endswith(
+        "1 recorded trainings for the certificate, untrained guessed from evaluations by steps and batch"
+    )
+
+
+def test_the_certificate_of_successive_halving_is_left_out_and_that_is_said(config):
+    certificate = CertificateSection(fraction=0.5)
+    search = config.search.model_copy(update={"certificate": certificate, "algorithm": SuccessiveHalving()})
+    found = scored(config.model_copy(update={"search": search}))
+    assert found.share.endswith("evaluations, without the certificate, whose size is not known beforehand")
+    assert found.seconds == 4.0
 
 
 def test_what_is_recorded_counts_more_than_a_measurement(config):

@@ -158,6 +158,7 @@ def test_gtn_plan_simulates(real, tmp_path, capsys):
     assert main([*asked, "--figure", str(tmp_path / "scaling")]) == 0
     text = capsys.readouterr().out
     assert "500 evaluations as" in text
+    assert "certificate" not in text
     assert "2700" in text
     assert (tmp_path / "scaling.png").stat().st_size > 10_000
     assert main([*asked, "--json"]) == 0
@@ -165,5 +166,10 @@ def test_gtn_plan_simulates(real, tmp_path, capsys):
     assert {(row["pool"], row["nodes"]) for row in rows} == {(pool, nodes) for pool in POOLS for nodes in (1, 300)}
     assert {row["order"] for row in rows} == {"asked", "longest"}
     assert all(0 < row["efficiency"] < 1 for row in rows)
+    certified = [*asked, "search.certificate.fraction=0.25"]
+    assert main(certified) == 0
+    assert "without the 140 trainings for the certificate" in capsys.readouterr().out
+    assert main([*certified, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["without_certificate"] == {"truth": 140}  # 7 of every 25
     assert main([*asked[:3], "--simulate", "--nodes", "1x"]) == 2
     assert "is no list of numbers" in capsys.readouterr().err
