@@ -2,11 +2,12 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 import pandas as pd
 
 from gtn_hpc.report import figures
-from gtn_hpc.report.frames.cost import busy, totals, work, workers
+from gtn_hpc.report.frames.cost import busy, least_busy, totals, work, workers
 from gtn_hpc.report.script import Finding, each, parser, run
 
 
@@ -14,8 +15,17 @@ def find(chosen: argparse.Namespace) -> Finding:
     shares = each(chosen.paths, lambda tables: workers(work(tables)))
     spent = each(chosen.paths, lambda tables: totals(work(tables)))
     evaluations = each(chosen.paths, work)
-    evaluations["worker"] = _named(evaluations, several=len(chosen.paths) > 1)
-    return Finding(shares, figures.utilisation(busy(evaluations)), {"seconds of work": spent.to_dict("records")})
+    several = len(chosen.paths) > 1
+    evaluations["worker"] = _named(evaluations, several=several)
+    drawn = least_busy(shares.assign(worker=_named(shares, several=several)), figures.LINES)
+    stretches = busy(evaluations)
+    chart = figures.utilisation(stretches[stretches["worker"].isin(drawn)])
+    return Finding(shares, chart, {"seconds of work": spent.to_dict("records")}, _words(drawn, evaluations))
+
+
+def _words(drawn: Sequence[str], evaluations: pd.DataFrame) -> Sequence[str]:
+    workers = evaluations["worker"].nunique()
+    return () if len(drawn) == workers else (f"The picture shows the {len(drawn)} least busy of {workers} workers.",)
 
 
 def _named(evaluations: pd.DataFrame, *, several: bool) -> "pd.Series[str]":

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gtn_hpc.report.figures.style import PALETTE, Chart
+from gtn_hpc.report.figures.style import PALETTE, Chart, specification
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Section:
 
 def figure(chart: Chart, caption: str, alternative: str, *, half: bool = False) -> Figure:
     """The chart with colours by role, so that the page can choose them for light, dark and print."""
-    text = json.dumps(chart.to_dict(), separators=(",", ":"), allow_nan=False)
+    text = json.dumps(specification(chart), separators=(",", ":"), allow_nan=False)
     for role, colour in PALETTE.items():
         text = text.replace(f'"{colour}"', f'"var(--{role})"')
     return Figure(caption, alternative, text.replace("</", "<\\/"), half)

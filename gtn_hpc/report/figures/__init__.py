@@ -1,7 +1,7 @@
 """Every figure as a function from a DataFrame to a chart; `report.frames` makes the DataFrames."""
 
 from gtn_hpc.report.figures.comparing import arms, transfer
-from gtn_hpc.report.figures.cost import failures, utilisation
+from gtn_hpc.report.figures.cost import LINES, failures, utilisation
 from gtn_hpc.report.figures.equivalence import Swept, equivalence
 from gtn_hpc.report.figures.playing import meta_returns
 from gtn_hpc.report.figures.ranking import correlation, correlations
@@ -12,6 +12,7 @@ from gtn_hpc.report.figures.table1 import table1
 from gtn_hpc.report.figures.teaching import learning_curves, meta_accuracy, meta_loss
 
 __all__ = [
+    "LINES",
     "PALETTE",
     "Swept",
     "arms",

@@ -8,6 +8,9 @@ from gtn_hpc.report.figures.style import PALETTE, Chart, colours, styled
 WORK = {"scores": "teacher", "certificate": "real", "final": "best"}
 """Tables whose rows are work, and the roles of their colours."""
 
+LINES = 60
+"""Workers that a time line has room for."""
+
 
 def utilisation(frame: pd.DataFrame) -> Chart:
     """Who worked when. Columns: worker, work (scores, certificate, final), start, end (seconds)."""

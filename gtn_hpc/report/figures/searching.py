@@ -1,5 +1,6 @@
 """How the search went, and what it found for which cost."""
 
+import json
 from collections.abc import Mapping
 from typing import Literal
 
@@ -19,6 +20,9 @@ TITLES: Mapping[str, str] = {
     "params": "parameters",
     "flops": "FLOPs of one image, forward",
 }
+
+COLOURED = 4
+"""Lines that are told apart by colours."""
 
 PERCENT = alt.Axis(format=".1%")
 SHOWN = alt.Scale(zero=False)
@@ -83,19 +87,20 @@ def pareto(frame: pd.DataFrame, cost: Cost = "params") -> Chart:
 
 
 def training_curves(frame: pd.DataFrame) -> Chart:
-    """Validation accuracy of each architecture during its training on real data. Columns: arch, step, val_accuracy."""
-    chart = (
-        alt.Chart(frame)
-        .mark_line(strokeWidth=2)
-        .encode(
-            x=alt.X("step:Q", title="epoch", axis=alt.Axis(tickMinStep=1)),
-            y=alt.Y("val_accuracy:Q", title="validation accuracy", axis=PERCENT, scale=SHOWN),
-            color=alt.Color("arch:N"),
-            tooltip=[
-                alt.Tooltip("arch:N", title="architecture"),
-                "step:Q",
-                alt.Tooltip("val_accuracy:Q", format=".2%"),
-            ],
-        )
+    """Validation accuracy of each architecture during its training on real data: the best `COLOURED` by their highest
+    point in colours of their own, the others faint. Columns: arch, step, val_accuracy."""
+    best = frame.groupby("arch")["val_accuracy"].max().sort_values(ascending=False, kind="stable").index[:COLOURED]
+    base = alt.Chart(frame).encode(
+        x=alt.X("step:Q", title="epoch", axis=alt.Axis(tickMinStep=1)),
+        y=alt.Y("val_accuracy:Q", title="validation accuracy", axis=PERCENT, scale=SHOWN),
+        tooltip=[
+            alt.Tooltip("arch:N", title="architecture"),
+            "step:Q",
+            alt.Tooltip("val_accuracy:Q", format=".2%"),
+        ],
     )
-    return styled(chart, height=240)
+    place = f"indexof({json.dumps(list(best))}, datum.arch)"
+    faint = base.transform_filter(f"{place} < 0").mark_line(color=PALETTE["faint"], opacity=0.6, strokeWidth=1)
+    front = base.transform_filter(f"{place} >= 0").mark_line(strokeWidth=2)
+    colour = alt.Color("arch:N", sort=list(best), scale=alt.Scale(domain=list(best)), legend=alt.Legend(columns=2))
+    return styled(faint.encode(detail="arch:N") + front.encode(color=colour), height=240)

@@ -80,10 +80,17 @@ def dashes(frame: pd.DataFrame) -> alt.StrokeDash | alt.StrokeDashValue:
     return alt.StrokeDash("run:N") if several(frame) else alt.StrokeDashValue([1, 0])
 
 
+def specification(chart: Chart) -> dict[str, Any]:
+    """The chart as Vega-Lite, also of more rows than the 5000 that Altair allows by itself."""
+    with alt.data_transformers.disable_max_rows():
+        found: dict[str, Any] = chart.to_dict()
+    return found
+
+
 def save(chart: Chart, stem: Path | str) -> tuple[Path, Path]:
     """Writes `<stem>.png` (two pixels a point) and `<stem>.svg`; needs no network and no browser."""
     single = isinstance(chart, alt.Chart | alt.LayerChart)
-    spec = (chart.properties(width=WIDTH) if single else chart).configure_view(stroke=None).to_dict()
+    spec = specification((chart.properties(width=WIDTH) if single else chart).configure_view(stroke=None))
     spec["background"] = "white"
     svg = vl_convert.vegalite_to_svg(spec)
     paths = (Path(f"{stem}.png"), Path(f"{stem}.svg"))

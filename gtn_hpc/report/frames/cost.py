@@ -64,6 +64,12 @@ def workers(evaluations: pd.DataFrame) -> pd.DataFrame:
     return found.drop(columns=["last", "begin", "finish"])
 
 
+def least_busy(shares: pd.DataFrame, most: int) -> list[str]:
+    """The `most` workers with the smallest busy share in any work; columns: worker, busy_share."""
+    found: list[str] = shares.sort_values("busy_share", kind="stable")["worker"].drop_duplicates().head(most).tolist()
+    return found
+
+
 def totals(evaluations: pd.DataFrame) -> pd.DataFrame:
     """By work: rows and seconds."""
     found = evaluations.groupby("work", sort=False).agg(rows=("seconds", "size"), seconds=("seconds", "sum"))

@@ -23,13 +23,8 @@ def worked(evidence: Evidence) -> Iterator[Block]:
         yield Missing("Nothing was evaluated yet", evidence.command("gtn search RUN"))
         return
     yield Prose(_in_words(evidence, rows))
-    shown = cost.busy(rows)
-    yield figure(
-        figures.utilisation(shown),
-        "Who worked when; gaps are idle time.",
-        f"Time line of {rows['worker'].nunique()} workers over {duration(rows['end'].max())}.",
-    )
-    listed = cost.workers(rows).sort_values("busy_share")
+    listed = cost.workers(rows).sort_values("busy_share", kind="stable")
+    yield _time_line(rows, listed)
     which = "" if len(listed) <= WORKERS else f", the {WORKERS} least busy of {len(listed)}"
     yield Table(
         f"Workers{which}",
@@ -46,6 +41,18 @@ def worked(evidence: Evidence) -> Iterator[Block]:
             for row in records(listed.head(WORKERS))
         ],
         numeric=2,
+    )
+
+
+def _time_line(rows: pd.DataFrame, shares: pd.DataFrame) -> Block:
+    """Of all workers, or where they are many of the least busy ones by `shares`."""
+    stretches, drawn = cost.busy(rows), cost.least_busy(shares, figures.LINES)
+    workers = rows["worker"].nunique()
+    which = "" if len(drawn) == workers else f", the {len(drawn)} least busy of {workers} workers"
+    return figure(
+        figures.utilisation(stretches[stretches["worker"].isin(drawn)]),
+        f"Who worked when{which}; gaps are idle time.",
+        f"Time line of {len(drawn)} workers over {duration(rows['end'].max())}.",
     )
 
 

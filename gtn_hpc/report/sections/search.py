@@ -9,7 +9,7 @@ import pandas as pd
 from gtn_hpc.report import figures
 from gtn_hpc.report.blocks import Block, Card, Gallery, Missing, Prose, Table, figure
 from gtn_hpc.report.evidence import Evidence
-from gtn_hpc.report.figures.searching import By, Cost
+from gtn_hpc.report.figures.searching import COLOURED, By, Cost
 from gtn_hpc.report.frames import records
 from gtn_hpc.report.frames.searching import front, progress, thinned
 from gtn_hpc.report.wording import count, duration, percent, plural, short
@@ -19,6 +19,9 @@ COSTS: dict[Cost, str] = {"params": "parameters", "flops": "FLOPs"}
 TOP = 6
 DOTS = 2000
 """Architectures besides the front that a Pareto figure shows."""
+
+POINTS = 4000
+"""Of all training curves together, about."""
 
 
 def unscored(evidence: Evidence) -> Block:
@@ -105,8 +108,12 @@ def final(evidence: Evidence) -> Iterator[Block]:
     yield Prose("Recipe: " + "; ".join(sorted(set(rows["recipe"]))) + ".")
     curves = training_curves(evidence)
     if len(curves):
+        shown = curves["arch"].nunique()
+        others = f" The best {COLOURED} of {shown} are named; the others, faint, say who they are when pointed at."
         yield figure(
-            figures.training_curves(curves), "Validation accuracy of the winners after each epoch.", "Training curves."
+            figures.training_curves(curves),
+            f"Validation accuracy of the winners after each epoch.{others if shown > COLOURED else ''}",
+            "Training curves.",
         )
 
 
@@ -117,8 +124,12 @@ def _final_row(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def training_curves(evidence: Evidence) -> pd.DataFrame:
-    """Accuracy of each winner after each epoch: arch, step, val_accuracy."""
+    """Accuracy of each winner after each epoch, or where these are many after every so many, the best and the last:
+    arch, step, val_accuracy."""
     assert evidence.tables is not None
     points = evidence.tables.curves
     points = points[points["table"] == "final"]
+    most = points.groupby("key")[["step", "val_accuracy"]].transform("max")
+    kept = points["step"] % max(1, -(-len(points) // POINTS)) == 0
+    points = points[kept | points[["step", "val_accuracy"]].eq(most).any(axis=1)]
     return points.merge(evidence.tables.final[["key", "arch"]], on="key")[["arch", "step", "val_accuracy"]]
