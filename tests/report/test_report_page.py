@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from report_runs import Sizes, configured, whole_run, write_curriculum
@@ -16,7 +17,7 @@ from gtn_hpc.report.blocks import Prose
 from gtn_hpc.report.evidence import gather
 from gtn_hpc.report.frames import ranking
 from gtn_hpc.report.page import write
-from gtn_hpc.report.sections import cost, search
+from gtn_hpc.report.sections import cost, search, teacher
 from gtn_hpc.report.wording import duration, percent, points, rank, short
 
 
@@ -108,6 +109,19 @@ def test_the_best_of_equal_estimates_is_the_first_of_the_gallery(tmp_path):
     (gallery,), (found, *_) = search.best(evidence), search.searched(evidence)
     assert found.text.startswith("12 architectures of space nao_cell in ")
     assert f"1. {found.text.rpartition('(')[2].removesuffix(').')}" == gallery.cards[0].name
+
+
+def test_learners_that_diverged_are_told(finished):
+    lessons = gather(finished).lessons
+    for told, said in {
+        (2, 0): "count as guessing: 2 of 12 taught by the teacher.",
+        (2, 1): "count as guessing: 2 of 12 taught by the teacher, 1 of 12 taught by real data.",
+    }.items():
+        counts = dict(zip(("accuracy_diverged", "control_diverged"), told, strict=True))
+        assert teacher.in_words(replace(lessons, attributes={**lessons.attributes, **counts})).endswith(said)
+    none = {**lessons.attributes, "accuracy_diverged": 0}
+    assert teacher.in_words(replace(lessons, attributes=none)) == teacher.in_words(lessons)
+    assert "diverged" not in teacher.in_words(lessons)
 
 
 def test_constant_scores_are_told_in_words(tmp_path):

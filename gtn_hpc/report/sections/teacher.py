@@ -30,7 +30,7 @@ def taught(evidence: Evidence) -> Iterator[Block]:
 
 
 def in_words(lessons: Lessons) -> str:
-    """The accuracies at the end in a sentence or three."""
+    """The accuracies at the end in a sentence or four."""
     taught_to = teaching.accuracy_at_end(lessons)
     split = lessons.attributes.get("evaluation_split", "validation")
     batch = lessons.x.shape[1]
@@ -39,13 +39,20 @@ def in_words(lessons: Lessons) -> str:
         f"images reach {percent_interval(taught_to)} on the {split} split."
     )
     ahead = teaching.advantage(lessons)
-    if ahead is None:
-        return text
-    real = teaching.accuracy_at_end(lessons, "real data")
-    return (
-        f"{text} The same learners on as many tuned steps of real data reach {percent_interval(real)}. "
-        f"{_advantage(ahead)}"
-    )
+    if ahead is not None:
+        real = teaching.accuracy_at_end(lessons, "real data")
+        text += f" The same learners on as many tuned steps of real data reach {percent_interval(real)}."
+        text += f" {_advantage(ahead)}"
+    return text + _diverged(lessons)
+
+
+def _diverged(lessons: Lessons) -> str:
+    """Where there are such learners: a mean that counts them as guessing does not tell."""
+    told = {"the teacher": "accuracy_diverged", "real data": "control_diverged"}
+    counts = {name: int(lessons.attributes.get(attribute, 0)) for name, attribute in told.items()}
+    learners = len(lessons.accuracy["teacher"])
+    parts = [f"{count} of {learners} taught by {name}" for name, count in counts.items() if count]
+    return f" Learners that diverged count as guessing: {', '.join(parts)}." if parts else ""
 
 
 def _advantage(ahead: Estimate) -> str:
