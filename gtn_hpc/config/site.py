@@ -1,10 +1,12 @@
 """Profiles of sites: what batch scripts of one cluster have in common."""
 
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from gtn_hpc.config.base import Section
 from gtn_hpc.config.explain import NAME, in_words
@@ -12,6 +14,32 @@ from gtn_hpc.core.errors import ConfigError, nearest
 
 Word = Annotated[str, Field(pattern=r"^[^\n]+$")]
 """One line of text."""
+
+LONG: Mapping[str, str] = {
+    "A": "account", "B": "extra-node-info", "C": "constraint", "D": "chdir", "F": "nodefile", "G": "gpus", "H": "hold",
+    "J": "job-name", "L": "licenses", "M": "clusters", "N": "nodes", "O": "overcommit", "S": "core-spec",
+    "a": "array", "b": "begin", "c": "cpus-per-task", "d": "dependency", "e": "error", "i": "input", "k": "no-kill",
+    "m": "distribution", "n": "ntasks", "o": "output", "p": "partition", "q": "qos", "s": "oversubscribe", "t": "time",
+    "w": "nodelist", "x": "exclude",
+}  # fmt: skip
+"""sbatch's short options and what they are short for."""
+
+
+def _one_long_option(text: str) -> str:
+    """Passes what batch scripts and submitit understand alike. Errors: ValueError."""
+    first, *rest = shlex.split(text) or [""]
+    if not first.startswith("--"):
+        long, value = LONG.get(first[1:2], ""), " ".join([first[2:], *rest]).strip()
+        known = first.startswith("-") and long
+        raise ValueError(f"has to be --{long}{value and '='}{value}" if known else "has to begin with --")
+    if any(word.startswith("--") for word in rest):
+        raise ValueError("has to be one option: give each a place of its own in the list")
+    if first.partition("=")[0] == "--signal":
+        raise ValueError("is said by the keys signal and lead")
+    return text
+
+
+Option = Annotated[Word, AfterValidator(_one_long_option)]
 
 PROFILES = Path("configs/site")
 GENERIC = "generic"
@@ -47,7 +75,7 @@ class Site(Section):
     account: Word | None = Field(None, description="account that pays")
     qos: Word | None = Field(None, description="quality of service")
     constraint: Word | None = Field(None, description="features that nodes need")
-    options: tuple[Word, ...] = Field((), description="further options of sbatch: --exclusive")
+    options: tuple[Option, ...] = Field((), description="further options of sbatch, in the long form: --exclusive")
     modules: tuple[Word, ...] = Field((), description="environment modules that are loaded")
     setup: tuple[Word, ...] = Field((), description="shell lines before the step: source .venv/bin/activate")
     python: Word = Field("python", description="the Python that has gtn_hpc")

@@ -233,10 +233,10 @@ def slurm_parameters(plan: Plan, profile: Site, waits_for: str) -> Mapping[str, 
     wanted = plan.resources
     further: dict[str, Any] = {"requeue": True}
     if wanted.gpus_per_task and wanted.tasks_per_node > 1:
-        further["gpu-bind"] = "none"
-    for option in profile.options:
-        name, equals, value = option.removeprefix("--").partition("=")
-        further[name] = value if equals else True
+        further["gpu_bind"] = "none"
+    further |= _site_options(profile)
+    if "no_requeue" in further:
+        del further["requeue"]
     if waits_for:
         further |= {"dependency": waits_for, "kill-on-invalid-dep": "yes"}
     setup = [f"module load {module}" for module in profile.modules] + list(profile.setup)
@@ -261,6 +261,16 @@ def slurm_parameters(plan: Plan, profile: Site, waits_for: str) -> Mapping[str, 
         "additional_parameters": further,
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _site_options(profile: Site) -> dict[str, Any]:
+    """The profile's options by submitit's names, under which they take the place of ours; True: without a value."""
+    found: dict[str, Any] = {}
+    for option in profile.options:
+        first, *rest = shlex.split(option)
+        name, _, value = first.removeprefix("--").partition("=")
+        found[name.replace("-", "_")] = " ".join([value, *rest]).strip() or True
+    return found
 
 
 def _lead(profile: Site, wanted: Resources) -> int:

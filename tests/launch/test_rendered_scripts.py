@@ -1,5 +1,6 @@
 """Batch scripts: the shipped ones are the rendering of the generic profile, and all renderings are sound."""
 
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -84,6 +85,34 @@ def test_what_is_submitted_binds_no_gpu_to_a_rank_that_teaches():
     assert "gpus-per-task" not in text
 
 
+OPTIONS = {
+    "--gpus-per-node=a100:4": ("--gpus-per-node", "a100:4"),
+    "--gpu-bind=closest": ("--gpu-bind", "closest"),
+    "--job-name=mine": ("--job-name", "mine"),
+    "--gres nvme:1": ("--gres", "nvme:1"),
+    "--comment='two words'": ("--comment", "two words"),
+    "--exclusive": ("--exclusive", ""),
+    "--no-requeue": ("--no-requeue", ""),
+}
+"""As a profile has them, and what sbatch understands."""
+
+
+def asked(script):
+    """What sbatch takes from a script: of what is said twice the last."""
+    lines = (shlex.split(line)[1:] for line in script.splitlines() if line.startswith("#SBATCH "))
+    parts = ((first.partition("="), rest) for first, *rest in lines)
+    return {name: " ".join([value, *rest]).strip() for (name, _, value), rest in parts}
+
+
+def test_the_site_s_options_count_and_not_ours_in_scripts_and_in_what_is_submitted():
+    site = Site(train={"tasks_per_node": 4, "gpus_per_task": 1}, options=tuple(OPTIONS))
+    submitted = texts(parse("run: {name: x}"), site, "train")["train"]
+    for script in (render("meta_train.sbatch", site), submitted):
+        found = asked(script)
+        assert {name: found.get(name) for name, _ in OPTIONS.values()} == dict(OPTIONS.values())
+    assert "#SBATCH --requeue" not in submitted
+
+
 @pytest.mark.parametrize(("workers", "cores", "gpus"), [(1, 8, 1), (3, 24, 3), (16, 40, 4)])
 def test_a_search_in_one_process_has_the_share_of_its_workers(workers, cores, gpus):
     wanted = {"tasks_per_node": 5, "cpus_per_task": 8, "gpus_per_task": 1}
@@ -113,6 +142,11 @@ def test_a_wrong_profile_says_what_is_right(tmp_path, monkeypatch):
         ('partition: "a\\nb"', r"partition: has to be one line of text \(given: 'a\\nb'\)"),
         ("train: {gpus: 3}", "train.gpus: unknown key"),
         ("modules: cuda", r"modules: has to be a list \(given: 'cuda'\)"),
+        ('options: ["-C volta"]', r"options.0: has to be --constraint=volta \(given: '-C volta'\)"),
+        ("options: [--exclusive, -H]", r"options.1: has to be --hold \(given"),
+        ("options: [exclusive]", "options.0: has to begin with --"),
+        ("options: [--mem=0 --exclusive]", "options.0: has to be one option"),
+        ("options: [--signal=USR1@60]", "options.0: is said by the keys signal and lead"),
         ("- a", "the file: has to be a section with keys"),
     ],
 )
