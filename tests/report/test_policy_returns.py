@@ -12,8 +12,11 @@ from gtn_hpc.config import dump, parse
 from gtn_hpc.core.events import EventLog
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.curriculum.parts import SCHEMA
+from gtn_hpc.report.evidence import gather
 from gtn_hpc.report.frames.playing import played, returns
 from gtn_hpc.report.page import write
+from gtn_hpc.report.sections import policies
+from gtn_hpc.report.wording import NONE
 from gtn_hpc.storage import Column
 
 SUMS = {
@@ -29,7 +32,7 @@ def run(tmp_path):
     return made_run(tmp_path)
 
 
-def made_run(tmp_path, steps=1):
+def made_run(tmp_path, steps=1, policies=2):
     made = RunDirectory(tmp_path / "policies")
     made.create()
     made.config.write_text(dump(parse("run: {name: policies}\nrl: {}\nlearners: [{family: linear}]")))
@@ -39,7 +42,7 @@ def made_run(tmp_path, steps=1):
     log.close()
     dims = ("policy", "horizon", "episode")
     told = {
-        f"returns_{arm}": Column(np.array(sums, float).transpose(1, 0, 2), "1", "return", dims)
+        f"returns_{arm}": Column(np.array(sums, float).transpose(1, 0, 2)[:policies], "1", "return", dims)
         for arm, sums in SUMS.items()
     }
     zeros = {"x": (steps, 4, 4, 1, 1), "y": (steps, 4, 2), "lr": (steps,), "momentum": (steps,)}
@@ -88,3 +91,11 @@ def test_the_page_tells_returns_instead_of_accuracies(run, tmp_path):
     assert "was not evaluated" not in page
     run.curriculum.unlink()
     assert "No curriculum yet" in write([run], tmp_path / "page.html").read_text()
+
+
+def test_a_single_policy_has_neither_interval_nor_spread(tmp_path):
+    run = made_run(tmp_path, policies=1)
+    page = write([run], tmp_path / "page.html").read_text()
+    assert "Return of 1 never-seen policy, mean" in page
+    (table, *_) = policies.taught(gather(run))
+    assert table.rows[0] == ("one step by the teacher", "20", "20.0", NONE, NONE, "20.0")

@@ -1,5 +1,6 @@
 """How well the policies play that the teacher taught."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ from gtn_hpc.report import figures
 from gtn_hpc.report.blocks import Block, Missing, Table, figure
 from gtn_hpc.report.evidence import Evidence
 from gtn_hpc.report.frames import playing
+from gtn_hpc.report.wording import NONE
 
 
 def taught(evidence: Evidence) -> Iterator[Block]:
@@ -17,9 +19,10 @@ def taught(evidence: Evidence) -> Iterator[Block]:
     elif found.empty:
         yield Missing("The curriculum was not evaluated", evidence.command("gtn evaluate RUN"))
     else:
-        policies, episodes = found["policies"].iloc[0], found["episodes"].iloc[0]
+        number, episodes = found["policies"].iloc[0], found["episodes"].iloc[0]
+        policies = f"{number} never-seen {'policy' if number == 1 else 'policies'}"
         yield Table(
-            f"Return of {policies} never-seen policies, mean of {episodes} episodes each: mean over policies, "
+            f"Return of {policies}, mean of {episodes} episodes each: mean over policies, "
             "95 % interval (bootstrap), standard deviation, lowest.",
             ("", "steps", "mean", "interval", "sd", "lowest"),
             [_row(row) for row in found.to_dict("records")],
@@ -28,9 +31,14 @@ def taught(evidence: Evidence) -> Iterator[Block]:
 
 
 def _row(row: Mapping[Any, Any]) -> tuple[str, ...]:
-    low, high = f"{row['low']:.1f}", f"{row['high']:.1f}"
-    numbers = (f"{row[name]:.1f}" for name in ("sd", "lowest"))
-    return (str(row["arm"]), str(row["horizon"]), f"{row['mean']:.1f}", f"{low} to {high}", *numbers)
+    mean, low, high, sd, lowest = (_number(row[name]) for name in ("mean", "low", "high", "sd", "lowest"))
+    interval = NONE if NONE in (low, high) else f"{low} to {high}"
+    return (str(row["arm"]), str(row["horizon"]), mean, interval, sd, lowest)
+
+
+def _number(value: float) -> str:
+    """A dash where there is none, as for the spread of a single policy."""
+    return NONE if math.isnan(value) else f"{value:.1f}"
 
 
 def _curve(evidence: Evidence) -> Iterator[Block]:
