@@ -1,11 +1,13 @@
 """Whether what a run's journals hold belongs to the search that is about to go on from them."""
 
+from collections.abc import Iterable
 from typing import cast
 
 from gtn_hpc.core.errors import RunError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores.replay import Journals
-from gtn_hpc.scores.rows import CertificateRow
+from gtn_hpc.scores.rows import Ask, CertificateRow
+from gtn_hpc.search.algorithm import Proposal
 from gtn_hpc.training.request import Source
 from gtn_hpc.training.setting import Setting
 
@@ -31,6 +33,24 @@ def require_own(journals: Journals, setting: Setting, run: RunDirectory) -> None
                 f"a release that measured them otherwise ({row.source} of architecture {row.arch[:16]}).",
                 remedy=f"Give this search another run.name, use the recipe that stands in {run.scores}, or go on "
                 "without a certificate: search.certificate.fraction=0.",
+            )
+
+
+def require_proposed(proposals: Iterable[Proposal], asks: Iterable[Ask]) -> None:
+    """What is proposed now is what `asks` say of the same numbers, where they say anything. Cost: a hash a proposal.
+
+    Raises:
+        RunError: it is another architecture or length, which would be scored and written down nowhere.
+    """
+    recorded = {ask.order: ask for ask in asks}
+    for proposal in proposals:
+        ask, now = recorded.get(proposal.ask), (proposal.arch.digest, proposal.fidelity)
+        if ask is not None and (ask.arch, ask.fidelity) != now:
+            raise RunError(
+                f"The list, or the length, is not what this run began with: its proposal {ask.order} was architecture "
+                f"{ask.arch} after {ask.fidelity} inner steps, and is {now[0]} after {now[1]} now.",
+                remedy="Bring the file search.algorithm.path back as it was (lines may be added at its end); a search "
+                "that was lengthened goes on with search.pool=auto; or give this one another run.name.",
             )
 
 

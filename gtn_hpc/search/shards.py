@@ -24,7 +24,7 @@ from gtn_hpc.scores.replay import JournalReader, Journals, read_more
 from gtn_hpc.search.algorithm import Proposal
 from gtn_hpc.search.algorithms import make_algorithm
 from gtn_hpc.search.backlog import Backlog
-from gtn_hpc.search.belonging import require_own
+from gtn_hpc.search.belonging import require_own, require_proposed
 from gtn_hpc.search.ledger import rows_of
 from gtn_hpc.search.pools import open_local_pool, setting_of
 from gtn_hpc.search.study import Asked, requests_of
@@ -77,13 +77,14 @@ def search_shard(config: Config, run: RunDirectory, curriculum: Path, watch: Wat
 
     Raises:
         UsageError: the algorithm learns from scores.
+        RunError: the run began with another search, or with other proposals.
         Requeue: `watch.stop` said so, or nothing that is left would end before the deadline.
     """
     setting, shard = setting_of(config, run, curriculum), shard_of(config)
     before = read_more(reader := JournalReader(run.journal))
     require_own(before, setting, run)
     with failure_told(run, "search"):
-        proposals = propose(config, setting)
+        require_proposed(proposals := propose(config, setting), before.asks)
         missing = _missing(proposals, before, setting, shard)
         backlog = Backlog(setting.space, deadline_of(config.run, os.environ))
         for row in before.scores:
@@ -138,13 +139,17 @@ def write_down(
 
     A job that is at it and writes nothing for `PATIENCE` seconds is waited for no longer; what is written twice counts
     once.
+
+    Raises:
+        RunError: that job proposes something else.
     """
     known, until = {ask.order for ask in before.asks}, time.monotonic() + PATIENCE
     follower = JournalReader(run.journal, reader.positions)
     while _unwritten(proposals, known):
         with ExitStack() as held:
-            alone, found = _alone(held, run), {ask.order for ask in read_more(follower).asks}
-            known |= found
+            alone, found = _alone(held, run), read_more(follower).asks
+            require_proposed(proposals, found)
+            known |= {ask.order for ask in found}
             until = time.monotonic() + PATIENCE if found else until
             if alone or time.monotonic() >= until:
                 _write(_unwritten(proposals, known), setting, run)

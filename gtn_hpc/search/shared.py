@@ -15,7 +15,7 @@ from gtn_hpc.farm.claims import Claims
 from gtn_hpc.scores.replay import JournalReader, read_more
 from gtn_hpc.scores.rows import from_plain
 from gtn_hpc.search.backlog import Backlog
-from gtn_hpc.search.belonging import require_own
+from gtn_hpc.search.belonging import require_own, require_proposed
 from gtn_hpc.search.pools import open_local_pool, setting_of
 from gtn_hpc.search.shards import end_part, propose, write_down
 from gtn_hpc.search.study import requests_of
@@ -39,12 +39,14 @@ def search_shared(config: Config, run: RunDirectory, curriculum: Path, watch: Wa
 
     Raises:
         UsageError: the algorithm learns from scores.
+        RunError: the run began with another search, or with other proposals.
         Requeue: `watch.stop` said so, or nothing that is left would end before the deadline.
     """
     setting = setting_of(config, run, curriculum)
     before, proposals = read_more(reader := JournalReader(run.journal)), propose(config, setting)
     require_own(before, setting, run)
     with failure_told(run, "search"):
+        require_proposed(proposals, before.asks)
         scored = 0
         backlog = Backlog(setting.space, deadline_of(config.run, os.environ))
         with Claims(run.journal / "claims", config.search.expiry) as claims, open_local_pool(setting, run) as pool:

@@ -154,7 +154,8 @@ class Study:
             raise RunError(
                 f"Proposal {event.proposal.ask} of this run was {event.proposal.arch.to_json()}; the same question now "
                 f"gives {None if proposal is None else proposal.arch.to_json()}.",
-                remedy="Go on with the version that began the run, or give this search another run.name.",
+                remedy="Go on with the version that began the run and, of a list, with the file search.algorithm.path "
+                "as it was (lines may be added at its end), or give this search another run.name.",
             )
         self._note(proposal)
         return proposal
