@@ -75,8 +75,8 @@ def duties(config: Config, run: RunDirectory, setting: Setting, algorithm: Lengt
 
 def _terms(config: Config) -> dict[str, Any]:
     """What may change between starts that decisions depend on."""
-    section = config.search.certificate
-    return {"policy": section.policy, "floor": section.floor, "budget": config.search.budget}
+    names = ("policy", "floor", "fraction")
+    return {name: getattr(config.search.certificate, name) for name in names} | {"budget": config.search.budget}
 
 
 def _decided(state: Mapping[str, Any], terms: Mapping[str, Any]) -> int:

@@ -92,6 +92,13 @@ def test_few_decisions_are_made_and_one_on_all_and_none_again(place, tmp_path, d
     assert decisions == 3 * DECISIVE
 
 
+def test_a_larger_fraction_is_decided_on(place, tmp_path, decisions) -> None:
+    searched(place, tmp_path, "stop", floor=-1.0)
+    assert decisions == DECISIVE
+    searched(place, tmp_path, "stop", floor=-1.0, more=("search.certificate.fraction=1",))
+    assert (decisions[len(DECISIVE)], decisions[-1]) == (4, 70)
+
+
 @pytest.mark.parametrize(("policy", "late"), [("warn", False), ("lengthen", False), ("lengthen", True)])
 def test_a_search_that_is_cut_anywhere_decides_as_one_that_is_not(
     policy, late, place, tmp_path, decisions, monkeypatch
