@@ -99,7 +99,7 @@ NonAdaptive = RandomSearch | FixedList
 
 
 class Limits(Section):
-    """What one evaluation may take; past it the architecture has no score, and the search goes on."""
+    """What one evaluation in a child may take; past it the architecture has no score, and the search goes on."""
 
     seconds: float | None = Field(None, gt=0, description="wall-clock seconds of one evaluation")
     bytes: int | None = Field(None, gt=0, description="memory of one evaluation in bytes (empty: most of what is free)")
@@ -178,6 +178,17 @@ class Search(Section):
             raise ValueError(
                 f"shard is {self.shard}, but with pool={self.pool} each process searches the whole; set "
                 "search.pool=shards, or leave shard out (search.shard=null)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _limits_of_children(self) -> "Search":
+        given = {name: value for name, value in self.limits if value is not None}
+        if given and not self.isolated:
+            said = ", ".join(f"limits.{name} is {value}" for name, value in given.items())
+            out = ", ".join(f"search.limits.{name}=null" for name in given)
+            raise ValueError(
+                f"{said}, but with isolate=false nothing bounds an evaluation; set search.isolate=true, or give {out}"
             )
         return self
 

@@ -119,6 +119,7 @@ def test_references_are_resolved():
         (NAMED, ["search.algorithm={name: evolution, population: 9}"], r"search\.algorithm: sample is 10, more than"),
         (NAMED, ["search.shard=0/2"], r"search: shard is 0/2, but with pool=auto .*search\.pool=shards, or leave"),
         (NAMED, ["search.shard=0/2", "search.pool=shared"], r"search: .*pool=shared"),
+        (NAMED, ["search.isolate=false", "search.limits.bytes=9"], r"search: limits\.bytes is 9, but .*=true, or give"),
         (NAMED + "meta: 5", [], r"meta: has to be a section"),
         (NAMED + "3: 4", [], r"3: unknown key"),
         (NAMED, ["meta"], r"'meta' is not an override\.\n.*look like meta\.iterations=500"),
