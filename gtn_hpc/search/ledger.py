@@ -26,11 +26,16 @@ class JournalLedger:
         self._journal.append(rows_of(asked, self._space))
         self._asks += 1
 
-    def told(self, outcome: Outcome) -> None:
+    def told(self, *outcomes: Outcome) -> None:
+        """In one write."""
+        self._journal.append([self._tell(order, outcome) for order, outcome in enumerate(outcomes, start=self._tells)])
+        self._tells += len(outcomes)
+
+    def _tell(self, order: int, outcome: Outcome) -> Tell:
         proposal = outcome.proposal
         failed = [score.status for score in outcome.scores if score.status != "ok"]
-        tell = Tell(
-            order=self._tells,
+        return Tell(
+            order=order,
             ask=proposal.ask,
             arch=proposal.arch.digest,
             fidelity=proposal.fidelity,
@@ -39,8 +44,6 @@ class JournalLedger:
             time=time.time(),
             extra={"asked": float(self._asks)},
         )
-        self._journal.append([tell])
-        self._tells += 1
 
 
 def rows_of(asked: Asked, space: Space) -> list[ArchitectureRow | Ask]:

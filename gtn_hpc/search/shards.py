@@ -27,13 +27,10 @@ from gtn_hpc.search.backlog import Backlog
 from gtn_hpc.search.belonging import require_own, require_proposed
 from gtn_hpc.search.ledger import rows_of
 from gtn_hpc.search.pools import open_local_pool, setting_of
-from gtn_hpc.search.study import Asked, requests_of
+from gtn_hpc.search.study import Asked, pieces, requests_of
 from gtn_hpc.search.watch import SILENT, Watch
 from gtn_hpc.training.request import Request
 from gtn_hpc.training.setting import Setting
-
-PIECE = 1000
-"""Proposals that are written down at once."""
 
 PATIENCE = 30.0
 """Seconds that another job may take for the next of them."""
@@ -162,8 +159,7 @@ def _write(proposals: list[Proposal], setting: Setting, run: RunDirectory) -> No
     if not proposals:
         return
     with Journal(run.journal, f"{job()}-manager") as journal:
-        for start in range(0, len(proposals), PIECE):
-            piece = proposals[start : start + PIECE]
+        for piece in pieces(proposals):
             journal.append([row for p in piece for row in rows_of(Asked(p, fresh=True), setting.space)])
 
 

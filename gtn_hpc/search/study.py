@@ -1,8 +1,8 @@
 """Where a search stands: what was asked, what is known, what still has to run."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from gtn_hpc.core.errors import RunError
 from gtn_hpc.core.records import Score
@@ -13,6 +13,16 @@ from gtn_hpc.training.request import Identity, Request
 
 PACE = 4
 """Proposals that one question for an evaluation draws at most, so that the first does not wait for all."""
+
+PIECE = 1000
+"""Proposals or outcomes that are written down at once: each time waits for the disk."""
+
+Item = TypeVar("Item")
+
+
+def pieces(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """In their order, as they are written down."""
+    return (items[start : start + PIECE] for start in range(0, len(items), PIECE))
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ class Ledger(Protocol):
 
     def asked(self, asked: Asked) -> None: ...
 
-    def told(self, outcome: Outcome) -> None: ...
+    def told(self, *outcomes: Outcome) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -133,6 +143,8 @@ class Study:
     def replay(self, known: Iterable[Score], events: Iterable[Asked | Told]) -> None:
         """Brings the algorithm to where it stood, then takes up the proposals that were not told.
 
+        A stop leaves them to the next start. Cost: one wait for the disk for each piece of those that are all scored.
+
         Raises:
             RunError: the record does not follow from this algorithm, seed and space.
         """
@@ -145,8 +157,14 @@ class Study:
                 unsettled[event.proposal.ask] = self._ask_again(event)
             elif event.ask in unsettled and self._complete(unsettled[event.ask]):
                 self._algorithm.tell(self._outcome(unsettled.pop(event.ask)))
-        for proposal in unsettled.values():
-            self._begin(proposal)
+        scored = {ask: proposal for ask, proposal in unsettled.items() if self._complete(proposal)}
+        for piece in pieces(list(scored.values())):
+            if self._stop():
+                return
+            self._settle(*piece)
+        for ask, proposal in unsettled.items():
+            if ask not in scored:
+                self._begin(proposal)
 
     def _ask_again(self, event: Asked) -> Proposal:
         proposal = self._algorithm.ask(event.proposal.ask, fresh=event.fresh)
@@ -174,11 +192,12 @@ class Study:
         if not missing:
             self._settle(proposal)
 
-    def _settle(self, proposal: Proposal) -> None:
-        outcome = self._outcome(proposal)
-        self._ledger.told(outcome)
-        self._algorithm.tell(outcome)
-        self._watch(outcome)
+    def _settle(self, *proposals: Proposal) -> None:
+        outcomes = [self._outcome(proposal) for proposal in proposals]
+        self._ledger.told(*outcomes)
+        for outcome in outcomes:
+            self._algorithm.tell(outcome)
+            self._watch(outcome)
 
     def _requests(self, proposal: Proposal) -> list[Request]:
         return requests_of([proposal], self._terms.replicas)

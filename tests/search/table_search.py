@@ -79,11 +79,12 @@ class Incumbent:
     def asked(self, asked: Asked) -> None:
         """Nothing that a search in memory has to keep."""
 
-    def told(self, outcome: Outcome) -> None:
-        self.told_so_far += 1
-        if not self.changes or outcome.value > self.changes[-1][1]:
-            test = self.table.test[outcome.proposal.arch.spec["cell"]]
-            self.changes.append((self.told_so_far, outcome.value, test))
+    def told(self, *outcomes: Outcome) -> None:
+        for outcome in outcomes:
+            self.told_so_far += 1
+            if not self.changes or outcome.value > self.changes[-1][1]:
+                test = self.table.test[outcome.proposal.arch.spec["cell"]]
+                self.changes.append((self.told_so_far, outcome.value, test))
 
 
 def space() -> Space:

@@ -74,9 +74,9 @@ class Recorder:
     def asked(self, asked: Asked) -> None:
         self.events.append(asked)
 
-    def told(self, outcome: Outcome) -> None:
-        self.events.append(Told(outcome.proposal.ask))
-        self.outcomes.append(outcome)
+    def told(self, *outcomes: Outcome) -> None:
+        self.events += [Told(outcome.proposal.ask) for outcome in outcomes]
+        self.outcomes += outcomes
 
 
 def drive(

@@ -165,8 +165,8 @@ class Memory:
     def asked(self, asked: Asked) -> None:
         self.events.append(asked)
 
-    def told(self, outcome: Outcome) -> None:
-        self.events.append(Told(outcome.proposal.ask))
+    def told(self, *outcomes: Outcome) -> None:
+        self.events += [Told(outcome.proposal.ask) for outcome in outcomes]
 
     @contextmanager
     def open(self, rank: int) -> Iterator[object]:

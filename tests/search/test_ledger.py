@@ -1,6 +1,7 @@
 """The manager's journal: asks and tells come back in their order, gaps are noticed, one manager writes."""
 
 import multiprocessing
+import os
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,19 @@ def test_events_come_back_interleaved_over_restarts(tmp_path: Path) -> None:
                 ledger.asked(event) if kind == "ask" else ledger.told(outcome(number))
                 written.append(event if kind == "ask" else Told(number))
     assert events(read_journals(tmp_path)) == written
+
+
+def test_what_is_told_together_waits_for_the_disk_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[int] = []
+    with Journal(tmp_path) as journal:
+        ledger = JournalLedger(journal, SPACE, Journals())
+        for number in range(3):
+            ledger.asked(asked(number))
+        monkeypatch.setattr(os, "fsync", waits.append)
+        ledger.told(outcome(2), outcome(0))
+        ledger.told(outcome(1))
+    assert len(waits) == 2
+    assert events(read_journals(tmp_path)) == [*map(asked, range(3)), Told(2), Told(0), Told(1)]
 
 
 def test_rows_that_are_there_twice_count_once(tmp_path: Path) -> None:

@@ -35,8 +35,9 @@ class Memory:
     def asked(self, asked: Asked) -> None:
         self._write(asked)
 
-    def told(self, outcome: Outcome) -> None:
-        self._write(Told(outcome.proposal.ask))
+    def told(self, *outcomes: Outcome) -> None:
+        for outcome in outcomes:
+            self._write(Told(outcome.proposal.ask))
 
     def _write(self, event: Asked | Told) -> None:
         self.left -= 1
@@ -104,6 +105,30 @@ def test_every_replica_of_a_budget_of_distinct_architectures_is_scored_once() ->
     assert len({score.arch for score in memory.scores}) == 5
     assert len(keys(memory.scores)) == len(set(keys(memory.scores))) == 10
     assert sum(isinstance(event, Told) for event in memory.events) == 5
+
+
+class Pieces(Memory):
+    """Remembers how many outcomes were told at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def told(self, *outcomes: Outcome) -> None:
+        self.sizes.append(len(outcomes))
+        super().told(*outcomes)
+
+
+def test_what_others_have_scored_is_told_in_pieces_with_a_stop_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gtn_hpc.search.study.PIECE", 2)
+    run(memory := Pieces())
+    memory.events, memory.sizes = [event for event in memory.events if isinstance(event, Asked)], []
+    stopped = Study(RandomSearch(SPACE, 8, seed=1), IDENTITY, memory, Terms(5, 2), stop=lambda: len(memory.sizes) == 1)
+    stopped.replay(memory.scores, memory.events)
+    assert (memory.sizes, stopped.ask()) == ([2], None)
+    assert run(memory) == []
+    assert memory.sizes == [2, 2, 1]
+    assert [event.ask for event in memory.events if isinstance(event, Told)] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("entries", range(11))
