@@ -108,10 +108,13 @@ def _open(path: Path, schema: "pa.Schema", kind: Format) -> Any:
 
 
 def _schema(tables: ScoreTables, told: Mapping[str, Any]) -> "pa.Schema":
-    """Columns with unit and description, and the provenance as text."""
+    """Columns with unit and description, and the provenance as text.
+
+    From a row: pandas 2 holds text as objects, of which an empty column has no type.
+    """
     import pyarrow as pa
 
-    frame = tables.read(told["table"], rows=slice(0))
+    frame = tables.read(told["table"], rows=slice(0, 1))
     plain = pa.Schema.from_pandas(frame, preserve_index=False)
     fields = [plain.field(name).with_metadata(told["columns"][name]) for name in plain.names]
     return pa.schema(fields, {**(plain.metadata or {}), ABOUT: json.dumps(told).encode()})

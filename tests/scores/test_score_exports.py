@@ -59,6 +59,18 @@ def test_every_value_comes_back(run, tmp_path, table, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_text_that_pandas_holds_as_objects_is_text(run, tmp_path, monkeypatch, kind):
+    """As pandas 2 does."""
+    path, series = tmp_path / f"table.{kind}", opened._series
+    with scores.open(run.scores) as tables:
+        expected = tables.read("scores")
+        monkeypatch.setattr(opened, "_series", lambda v: series(v).astype(object) if v.dtype.kind == "S" else v)
+        assert tables.scores["host"].dtype == object
+        exporting.export(tables, "scores", path, kind)
+    pd.testing.assert_frame_equal(read_back(path, expected), expected, check_dtype=False, check_exact=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_file_says_what_it_is(run, tmp_path, kind):
     path = tmp_path / f"table.{kind}"
     with scores.open(run.scores) as tables:
