@@ -23,7 +23,7 @@ def reproduce(
 ) -> None:
     """Score an architecture again from the files alone, and compare: equal on one type of processor and torch build.
 
-    Exit code 1 where a number differs.
+    Rows that ended as timeout, oom, crashed or error are left out. Exit code 1 where a number differs.
 
     Example: gtn reproduce digits --arch 7052
     """
@@ -35,12 +35,12 @@ def reproduce(
         console.emit({"path": path, "rows": [_plain(again) for again in found]})
     else:
         _show(found)
-    if not all(again.equal for again in found):
+    if not all(again.equal or again.now is None for again in found):
         raise typer.Exit(1)
 
 
 def _show(found: "list[Again]") -> None:
-    rows = [(a.fidelity, a.replica, a.recorded, a.now.val_accuracy, _verdict(a)) for a in found]
+    rows = [(a.fidelity, a.replica, a.recorded, a.now.val_accuracy if a.now else "", _verdict(a)) for a in found]
     console.table(f"Architecture {found[0].arch}", ("steps", "replica", "recorded", "now", ""), rows)
     if not all(again.same_key for again in found):
         console.say("The files no longer say what these rows were made with: curriculum or settings have changed.")
@@ -49,8 +49,12 @@ def _show(found: "list[Again]") -> None:
 
 
 def _verdict(again: "Again") -> str:
+    if again.now is None:
+        return f"{again.status}: left out"
     if again.equal:
         return "equal"
+    if again.now.status != again.status:
+        return f"{again.status} before, {again.now.status} now"
     return (
         f"accuracy {again.now.val_accuracy - again.recorded:+.3g}, loss {again.now.val_loss - again.recorded_loss:+.3g}"
     )
@@ -62,11 +66,13 @@ def _plain(again: "Again") -> dict[str, Any]:
         "arch": again.arch,
         "fidelity": again.fidelity,
         "replica": again.replica,
+        "status": again.status,
+        "status_now": again.now and again.now.status,
         "recorded": again.recorded,
-        "now": again.now.val_accuracy,
+        "now": again.now and again.now.val_accuracy,
         "recorded_loss": again.recorded_loss,
-        "loss_now": again.now.val_loss,
-        "equal": again.equal,
+        "loss_now": again.now and again.now.val_loss,
+        "equal": again.equal if again.now else None,
         "same_key": again.same_key,
         "surroundings": list(again.surroundings),
     }

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 
 SURROUNDINGS = ("processor", "gtn_hpc", "revision")
 
+FROM_FILES = {"ok", "nan", "diverged"}
+"""Statuses that follow from the files; the others came of limits, a machine or a fault."""
+
 
 @dataclass(frozen=True)
 class Again:
-    """One recorded row and its value now.
+    """One recorded row, its `status`, and its value now: None where that status does not follow from the files.
 
     `same_key` is false where the files no longer say what the row was made with (another curriculum, other settings);
     `surroundings` names what of machine and software differs from the recording.
@@ -36,21 +39,26 @@ class Again:
     arch: str
     fidelity: int
     replica: int
+    status: str
     recorded: float
     recorded_loss: float
-    now: Score
+    now: Score | None
     same_key: bool
     surroundings: tuple[str, ...]
 
     @property
     def equal(self) -> bool:
-        """Whether accuracy and loss have the same bits (NaN equals NaN)."""
+        """Whether accuracy and loss have the same bits (NaN equals NaN); not of a row that was left out."""
+        if self.now is None:
+            return False
         pairs = ((self.recorded, self.now.val_accuracy), (self.recorded_loss, self.now.val_loss))
         return self.same_key and all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in pairs)
 
 
 def reproduce(path: Path, arch: str) -> list[Again]:
     """Scores every recorded row of the architecture whose digest begins with `arch` once more, in this process.
+
+    Rows that limits, a machine or a fault ended are left out: nothing bounds an evaluation here.
 
     Configuration and specification come from `path` (a scores.h5, or the run directory that has one), the curriculum
     from `search.curriculum` or beside it. Cost: that of the first evaluations.
@@ -86,12 +94,14 @@ def _config(path: Path, text: str) -> Config:
 
 def _again(setting: Setting, evaluate: Any, architecture: Architecture, row: Any, differing: tuple[str, ...]) -> Again:
     request = Request(architecture, int(row["fidelity"]), int(row["replica"]))
-    now: Score = evaluate(request)
+    status = str(row["status"])
+    now: Score | None = evaluate(request) if status in FROM_FILES else None
     return Again(
         key=str(row["key"]),
         arch=architecture.digest,
         fidelity=request.fidelity,
         replica=request.replica,
+        status=status,
         recorded=float(row["val_accuracy"]),
         recorded_loss=float(row["val_loss"]),
         now=now,

@@ -9,6 +9,7 @@ from search_campaign import campaign, curriculum
 from gtn_hpc.config import dump, parse
 from gtn_hpc.core.errors import RunError
 from gtn_hpc.core.rundir import RunDirectory
+from gtn_hpc.scores import files
 from gtn_hpc.scores.opened import open as open_scores
 from gtn_hpc.search.reproduce import _config, reproduce
 from gtn_hpc.training.steppers import Flat
@@ -70,6 +71,19 @@ def test_the_image_set_is_looked_for_where_it_is_now(tmp_path: Path) -> None:
     for place, root in ((tmp_path / "gone", None), (tmp_path, str(tmp_path))):
         made = dump(parse("run: {name: a}", ["data.name=mnist", f"data.root={place}"]))
         assert _config(tmp_path, made).data.root == root
+
+
+def test_a_row_that_a_limit_ended_is_left_out(run: RunDirectory, arch: str, tmp_path: Path) -> None:
+    changed = files.load(run.scores)
+    rows = changed["scores"]
+    status = rows["status"].astype("S9")
+    status[(rows["arch"] == arch.encode()) & (rows["replica"] == 1)] = b"timeout"
+    changed["scores"] = rows | {"status": status}
+    with open_scores(run.scores) as tables:
+        files.write(tmp_path / "scores.h5", changed, config=tables.config, environment=tables.environment)
+    again, left_out = sorted(reproduce(tmp_path / "scores.h5", arch), key=lambda found: found.replica)
+    assert (again.status, again.equal) == ("ok", True)
+    assert (left_out.status, left_out.now, left_out.equal) == ("timeout", None, False)
 
 
 def test_an_unknown_architecture_is_refused_in_words(run: RunDirectory) -> None:
