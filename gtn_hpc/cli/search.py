@@ -48,11 +48,13 @@ def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = Fals
     settings = load(config, overrides or ())
     require_images(settings, "gtn search")
     if settings.search.pool in ("shards", "shared"):
-        return score_part(settings)
+        return score_part(settings, as_json=as_json)
     ranks, run = ranks_of(settings), settings.run.directory
     with crashes_go_to(run.path):
         if ranks is not None and ranks.rank > 0:
             return assist(settings, run, curriculum_path(settings, run))
+        if ranks is not None and (workers := settings.search.workers) > 1:
+            console.note(f"search.workers={workers} is for one process: here each rank scores one at a time.")
         report = score_all(settings, run)
     if as_json:
         console.emit(_summary(run, report))
@@ -89,7 +91,7 @@ def score_all(settings: "Config", run: RunDirectory) -> "SearchReport":
         return report
 
 
-def score_part(settings: "Config") -> None:
+def score_part(settings: "Config", *, as_json: bool) -> None:
     """What this job gets of a search that several share, or its shard; a start under a manager certifies and tells."""
     from gtn_hpc.config.claim import claim
     from gtn_hpc.search.shards import search_shard, shard_of
@@ -104,8 +106,11 @@ def score_part(settings: "Config") -> None:
     with crashes_go_to(run.path), stoppable(run, "search", settings) as stop:
         watch = Watch(stop=lambda: bool(stop), warning=console.note)
         scored = score(settings, run, curriculum_for(settings, run), watch)
+    if as_json:
+        part = None if shard is None else f"{shard.index}/{shard.count}"
+        return console.emit({"run": run.path, "scores": run.scores, "evaluations": scored, "shard": part})
     who = "This job" if shard is None else f"Shard {shard.index} of {shard.count}"
-    console.say(f"{who}: {scored} evaluations. Scores: {run.scores}")
+    return console.say(f"{who}: {scored} evaluations. Scores: {run.scores}")
 
 
 def curriculum_for(settings: "Config", run: RunDirectory) -> Path:

@@ -154,7 +154,8 @@ class Search(Section):
         1,
         ge=1,
         le=MOST_AT_ONCE,
-        description=f"evaluations at the same time in this process, {MOST_AT_ONCE} at most (more than 1: isolated)",
+        description=f"evaluations at the same time in this process, {MOST_AT_ONCE} at most (more than 1: isolated); "
+        "a rank under mpiexec does one",
     )
     isolate: bool = Field(True, description="evaluate in a child process, whose end is a status and not ours")
     proxies: tuple[Proxy, ...] = Field((), description="zero-cost proxies that are recorded beside each score")
