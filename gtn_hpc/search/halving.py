@@ -50,7 +50,7 @@ class SuccessiveHalving(Algorithm):
 
     Asynchronous: promotes whenever a rung allows it. Synchronous: first the whole budget at the lowest rung, then rung
     by rung, each when all of the one below are told, so that proposals do not depend on who is fastest. A promoted
-    learner goes on from its saved state.
+    learner goes on from its saved state, or begins anew where that is gone.
     """
 
     def __init__(self, section: HalvingSection, space: Space, steps: int, seed: int) -> None:

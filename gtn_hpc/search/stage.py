@@ -1,6 +1,7 @@
 """The search stage from a configuration to scores.h5."""
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ def _searched(
     if report.certified >= max(1, section.minimum) and not report.certificate.trusted(section.floor):
         text = doubt_of(report.certificate, section.floor)
     run.update_state("search", architectures=report.architectures, certificate=told, doubt=text, done=True)
+    shutil.rmtree(run.states, ignore_errors=True)  # a larger budget teaches whom it promotes from the start
     return report
 
 

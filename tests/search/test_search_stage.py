@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import comparing
 from gtn_hpc.scores.opened import open as open_scores
 from gtn_hpc.scores.replay import Journals, read_journals
-from gtn_hpc.search import lock
+from gtn_hpc.search import lock, stage
 from gtn_hpc.search.algorithm import Outcome
 from gtn_hpc.search.lock import sole_manager
 from gtn_hpc.search.novelty import SpaceExhausted
@@ -157,6 +158,24 @@ def test_halving_promotes_learners_that_another_process_saved(undisturbed: RunDi
     assert rows[winner, 3].key == expected.key
     assert rows[winner, 3].val_loss == expected.val_loss
     assert report.best == ((winner, expected.val_accuracy),)
+
+
+def test_halving_leaves_no_learners_and_a_larger_budget_does_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    algorithm = "search.algorithm={name: halving, first: 1, eta: 2}"
+    halving = (algorithm, "search.replicas=1", "search.certificate.fraction=0")
+    for name in ("kept", "removed"):
+        place = directory(tmp_path / name)
+        with monkeypatch.context() as patched:
+            if name == "kept":
+                patched.setattr(stage, "shutil", SimpleNamespace(rmtree=lambda path, ignore_errors: None))
+            campaign(place, *halving, "search.budget=3")
+        assert (place / "campaign" / "states").exists() == (name == "kept")
+        campaign(place, *halving, "search.budget=9")
+    assert comparing.digest(tmp_path / "kept" / "campaign") == comparing.digest(tmp_path / "removed" / "campaign")
+    assert len(read_journals(tmp_path / "removed" / "campaign" / "journal").scores) > 9
+    assert not (tmp_path / "removed" / "campaign" / "states").exists()
 
 
 def test_a_stopped_search_asks_for_a_requeue_and_goes_on(undisturbed: RunDirectory, tmp_path: Path) -> None:
