@@ -1,10 +1,11 @@
 """How a search goes, from its rows alone."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gtn_hpc.cli import console
 from gtn_hpc.cli.pace import Pace
@@ -26,17 +27,29 @@ class Rank:
     last: float = 0.0
 
 
+TOLD, UNTOLD = 0, 1
+
+
+class Place(NamedTuple):
+    """Of an architecture, the best first, as `gtn search` names them; `steps` and `value` are negative."""
+
+    kind: int
+    steps: int
+    value: float
+    arch: str
+
+
 @dataclass
 class Scored:
     """Takes scores, trainings of the certificate, and tells row by row, each key once.
 
-    `told` is by proposal: the architecture and its estimate; `trained` by key: source, architecture and replica.
+    `told` is by proposal: the architecture and its estimate; `trained` by key: source, architecture and replica; `best`
+    sorts first of all that was told, at the most steps, or of single scores while nothing was.
     """
 
     statuses: dict[str, str] = field(default_factory=dict)
     archs: set[str] = field(default_factory=set)
-    best: float | None = None
-    best_arch: str | None = None
+    best: Place | None = None
     ranks: dict[int, Rank] = field(default_factory=dict)
     told: dict[int, tuple[str, float]] = field(default_factory=dict)
     trained: dict[str, tuple[str, str, int]] = field(default_factory=dict)
@@ -50,7 +63,10 @@ class Scored:
                 self.trained[row["key"]] = (row["source"], row["arch"], row["replica"])
                 self.pace.take(row["source"], row)
             case "tell":
-                self.told[row["ask"]] = (row["arch"], float("-inf" if row["value"] is None else row["value"]))
+                value = float("-inf" if row["value"] is None else row["value"])
+                self.told[row["ask"]] = (row["arch"], value)
+                if math.isfinite(value):
+                    self._place(Place(TOLD, -row["fidelity"], -value, row["arch"]))
 
     def _score(self, row: dict[str, Any]) -> None:
         self.statuses[row["key"]] = row["status"]
@@ -59,8 +75,11 @@ class Scored:
         rank = self.ranks.setdefault(row["rank"], Rank())
         rank.rows, rank.seconds, rank.host = rank.rows + 1, rank.seconds + row["seconds"], row["host"]
         rank.last = max(rank.last, row["time"])
-        if row["status"] == "ok" and (self.best is None or row["val_accuracy"] > self.best):
-            self.best, self.best_arch = row["val_accuracy"], row["arch"]
+        if row["status"] == "ok":
+            self._place(Place(UNTOLD, 0, -row["val_accuracy"], row["arch"]))
+
+    def _place(self, place: Place) -> None:
+        self.best = place if self.best is None else min(self.best, place)
 
     def certificate_left(self, config: "Config", budget: int) -> dict[str, int]:
         """Trainings of the certificate that a search of `budget` architectures has still to do, by source."""
@@ -79,8 +98,8 @@ class Scored:
             "rows": len(self.statuses),
             "planned": planned,
             "statuses": dict(Counter(self.statuses.values())),
-            "best": self.best,
-            "best_arch": self.best_arch,
+            "best": self.best and -self.best.value,
+            "best_arch": self.best and self.best.arch,
             "certificate": len(self.trained),
             "certificate_left": dict(certificate_left),
         }

@@ -141,6 +141,19 @@ def test_of_failures_none_is_the_best_and_an_accuracy_of_nothing_may_be():
     assert (told["best"], told["best_arch"]) == (0.0, "a2") and "best 0.0 % (a2)" in _search(told)
 
 
+def test_the_best_is_by_what_was_told_at_the_most_steps_where_anything_was():
+    """Means over replicas, as gtn search names them, and of equal ones the first digest; a2 failed at more steps."""
+    scored = Scored()
+    scored.take(row(0, time=0.0, accuracy=0.9))
+    assert scored.summary(1.0, planned=None)["best_arch"] == "a0"
+    outcomes = [("a0", 0.7, 8), ("a1", 0.99, 4), ("a3", 0.8, 8), ("a2", 0.8, 8), ("a4", 0.6, 8), ("a2", "-inf", 16)]
+    for ask, (arch, value, steps) in enumerate(outcomes):
+        scored.take({"kind": "tell", "ask": ask, "arch": arch, "value": value, "fidelity": steps})
+    scored.take(row(1, time=1.0, accuracy=0.95))
+    told = scored.summary(2.0, planned=None)
+    assert (told["best"], told["best_arch"]) == (0.8, "a2")
+
+
 def test_one_row_gives_no_pace():
     scored = Scored()
     scored.take(row(0, time=5.0))
