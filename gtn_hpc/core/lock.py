@@ -55,15 +55,19 @@ def sole(path: Path, doing: str, *, patience: float = 0.0, required: bool = True
             ) from error
         except OSError as error:
             if required:
-                raise RunError(
-                    f"{path} cannot be locked: {error.strerror}.",
-                    remedy="Ask the site to mount with locks (Lustre: -o flock), or take another file system: "
-                    "run.root=DIRECTORY.",
-                ) from error
+                raise unlockable(path, error) from error
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield
+
+
+def unlockable(path: Path, error: OSError) -> RunError:
+    """What is told where the file system of `path` has no locks."""
+    return RunError(
+        f"{path} cannot be locked: {error.strerror}.",
+        remedy="Ask the site to mount with locks (Lustre: -o flock), or take another file system: run.root=DIRECTORY.",
+    )
 
 
 def _lock(file: IO[str], until: float) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from gtn_hpc import storage
 from gtn_hpc.core.errors import StorageError
-from gtn_hpc.core.lock import open_lock
+from gtn_hpc.core.lock import open_lock, unlockable
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import files, tables
 from gtn_hpc.scores.columnar import from_bodies
@@ -168,7 +168,11 @@ def _reaches(path: Path, position: Position) -> bool:
 
 @contextmanager
 def locked(run: RunDirectory, *, wait: bool = True) -> Iterator[bool]:
-    """Holds the fold lock of a run while the block runs; yields whether it was got."""
+    """Holds the fold lock of a run while the block runs; yields whether it was got.
+
+    Raises:
+        RunError: it cannot be opened, or the file system has no locks.
+    """
     run.journal.mkdir(parents=True, exist_ok=True)
     with open_lock(run.fold_lock) as file:
         try:
@@ -176,6 +180,8 @@ def locked(run: RunDirectory, *, wait: bool = True) -> Iterator[bool]:
         except BlockingIOError:
             yield False
             return
+        except OSError as error:
+            raise unlockable(run.fold_lock, error) from error
         yield True
 
 

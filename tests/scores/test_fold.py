@@ -1,5 +1,7 @@
 """The fold: one row a key, the same whether in one go or piece by piece, beside living writers, after any damage."""
 
+import errno
+import fcntl
 import json
 import threading
 
@@ -7,6 +9,7 @@ import pytest
 from score_rows import failed, one_of_each, score
 
 from gtn_hpc import scores
+from gtn_hpc.core.errors import RunError
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.scores import Ask, Journal, Tell, Throttle, fold
 from gtn_hpc.scores.folding import gather, locked
@@ -252,3 +255,13 @@ def test_throttle_keeps_to_its_share():
         now += 0.5
     assert 15 <= len(done) <= 20
     assert all(number <= 1 + 0.02 * when for number, when in enumerate(done, 1))
+
+
+def test_a_file_system_without_locks_is_told_in_words(run, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    append(run, score("k1"))
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(RunError, match=r"fold.lock cannot be locked: Function not implemented\.\n.*-o flock"):
+        fold(run)
