@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gtn_hpc.cli import console
-from gtn_hpc.cli.options import RUNS, Json
+from gtn_hpc.cli.options import RUNS, Json, at_home
 
 if TYPE_CHECKING:
     from gtn_hpc.launch.doctor import Report
 
-Place = Annotated[Path, typer.Option("--root", help="Where runs will be: its file system is tried.")]
+Place = Annotated[Path, typer.Option("--root", callback=at_home, help="Where runs will be: its file system is tried.")]
 
 
 def doctor(root: Place = RUNS, as_json: Json = False) -> None:

@@ -1,5 +1,6 @@
 """Arguments and options that several commands share."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,12 @@ from gtn_hpc.core.rundir import find
 
 if TYPE_CHECKING:
     from gtn_hpc.config import Config
+
+
+def at_home(path: Path) -> Path:
+    """`~` is the home directory: of --root=~/runs a shell leaves it as it is."""
+    return Path(os.path.expanduser(path))
+
 
 ConfigFile = Annotated[
     Path,
@@ -22,7 +29,7 @@ Overrides = Annotated[
     typer.Argument(metavar="KEY=VALUE", help="Settings that take the place of the file's.", show_default=False),
 ]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or a name under --root.", show_default=False)]
-Root = Annotated[Path, typer.Option("--root", help="Where runs are looked up by name.")]
+Root = Annotated[Path, typer.Option("--root", callback=at_home, help="Where runs are looked up by name.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for machines.")]
 Output = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="File to write.", show_default=False)]
 SiteProfile = Annotated[

@@ -1,9 +1,15 @@
 """The base of every section."""
 
-from pydantic import BaseModel, ConfigDict
+import os
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 MOST_AT_ONCE = 1024
 """Threads or processes that one setting may start on a machine: far more than cores end in a crash without a word."""
+
+Place = Annotated[str, AfterValidator(os.path.expanduser)]
+"""A path, of which `~` at its head is the home directory, as in a shell."""
 
 
 class Section(BaseModel):

@@ -1,6 +1,7 @@
 """YAML and dotted overrides to a `Config`."""
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,7 +58,8 @@ def _settle(tree: Any, directory: Path, overrides: Sequence[str]) -> None:
     run = values.get("run")
     if not isinstance(run, dict):
         return
-    written = Path(str(run.get("root", Run.model_fields["root"].default))) / str(run.get("name", ""))
+    root = os.path.expanduser(str(run.get("root", Run.model_fields["root"].default)))
+    written = Path(root) / str(run.get("name", ""))
     if written.resolve() == directory.resolve():
         return
     place = directory.resolve() if directory.name in ("", "..") else directory

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from gtn_hpc.config.base import MOST_AT_ONCE, Section
+from gtn_hpc.config.base import MOST_AT_ONCE, Place, Section
 from gtn_hpc.config.teaching import Augment
 
 Positive = Annotated[int, Field(gt=0)]
@@ -76,7 +76,7 @@ class SuccessiveHalving(Section):
 
 class FixedList(Section):
     name: Literal["list"] = Field("list", description="architectures of a file, one JSON specification a line")
-    path: str = Field(description="the file")
+    path: Place = Field(description="the file")
 
 
 class Nsga2(Section):
@@ -132,7 +132,7 @@ class Search(Section):
     algorithm: Algorithm = RandomSearch()
     budget: int = Field(100, ge=1, description="distinct architectures to score")
     replicas: int = Field(1, ge=1, description="fresh initialisations of each architecture; their mean is the score")
-    curriculum: str | None = Field(None, description="curriculum file (empty: the run's own)")
+    curriculum: Place | None = Field(None, description="curriculum file (empty: the run's own)")
     steps: int | None = Field(None, ge=1, description="inner steps (empty: the whole curriculum)")
     score_at: tuple[Positive, ...] = Field(
         (), description="further steps of the inner run after which accuracy is measured"

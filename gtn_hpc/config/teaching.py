@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from gtn_hpc.config.base import MOST_AT_ONCE, Section
+from gtn_hpc.config.base import MOST_AT_ONCE, Place, Section
 from gtn_hpc.config.families import FIXED, RANGES, Family
 from gtn_hpc.core.records import canonical_json
 from gtn_hpc.core.rundir import RunDirectory
@@ -27,7 +27,7 @@ SETS = ("digits", "mnist", "fashion_mnist", "cifar10")
 
 class Run(Section):
     name: str = Field(pattern=NAMES, description="name of the run and of its directory")
-    root: str = Field("runs", description="directory that holds run directories")
+    root: Place = Field("runs", description="directory that holds run directories")
     seed: int = Field(0, ge=0, description="seed of every random stream of the run")
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto (the rank's GPU, else cpu), cpu, cuda or cuda:N"

@@ -187,6 +187,25 @@ def test_a_run_that_was_copied_or_is_named_from_elsewhere_is_the_one_that_is_mea
     assert load(tmp_path / "elsewhere" / ".." / "runs" / "first").run.name == "first"
 
 
+def test_places_at_home_are_where_a_shell_has_them_and_others_stay_as_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    at_home = ["run.root=~/runs", "search.curriculum=~/teacher.h5", "search.algorithm={name: list, path: ~/list}"]
+    found = parse(NAMED, at_home)
+    assert found.run.directory.path == tmp_path / "runs" / "a"
+    assert (found.search.curriculum, found.search.algorithm.path) == (f"{tmp_path}/teacher.h5", f"{tmp_path}/list")
+    assert found == parse(NAMED, [text.replace("~", str(tmp_path)) for text in at_home])
+    assert parse(NAMED, ["run.root=../~/runs"]).run.root == "../~/runs"
+
+
+def test_a_run_at_home_is_the_one_that_is_meant(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "runs" / "first", "run: {name: first, root: ~/runs}")
+    written(tmp_path / "~" / "runs" / "first", "run: {name: first, root: ~/runs}")
+    assert load("runs/first").run.root == f"{tmp_path}/runs"
+    assert load("~/runs/first").run.root == f"{tmp_path}/~/runs"
+
+
 def test_overrides_win_over_where_a_run_directory_is(tmp_path):
     copy = written(tmp_path / "copy", "run: {name: first, root: runs}")
     run = load(copy, ["run.name=again"]).run
