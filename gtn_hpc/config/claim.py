@@ -17,6 +17,8 @@ SECTIONS = {"train": TEACHING, "search": ("run", "data", "search"), "final": ("r
 def claim(config: Config, stage: str) -> RunDirectory:
     """The run directory of `config`, made if need be, with config.yaml and environment.json in it.
 
+    Each part of a search that several share says which it is when it is started: config.yaml names none.
+
     A section is compared once a stage that uses it has left something, and without the operational keys, so that stages
     share a directory, a budget may grow, and a start that failed at once takes no name. One process of a run calls it.
 
@@ -31,10 +33,17 @@ def claim(config: Config, stage: str) -> RunDirectory:
         if run.config.is_file():
             before, used = load(run.config), sorted(claimed & _left_by(run, state["stages"]))
             _refuse_difference(run, before, config, used)
-        atomic.write_text(run.config, dump(config))
+        atomic.write_text(run.config, dump(_of_the_whole(config)))
         state["sections"] = sorted(claimed | set(SECTIONS[stage]))
     atomic.write_json(run.environment, environment.describe())
     return run
+
+
+def _of_the_whole(config: Config) -> Config:
+    """Where a part of a search is configured, the search: a start from the run directory takes over what parts did."""
+    if config.search.pool not in ("shards", "shared"):
+        return config
+    return config.model_copy(update={"search": config.search.model_copy(update={"pool": "auto", "shard": None})})
 
 
 def _left_by(run: RunDirectory, stages: Mapping[str, Any]) -> set[str]:

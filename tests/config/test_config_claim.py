@@ -102,6 +102,13 @@ def test_an_own_set_below_another_root_is_another_set(make):
             refused()
 
 
+@pytest.mark.parametrize("part", [["search.pool=shards", "search.shard=0/8"], ["search.pool=shared"]])
+def test_the_configuration_that_is_kept_is_that_of_the_whole_search(make, part):
+    for _ in range(2):
+        assert load(begin(make("search.budget=7", *part), "search").path) == make("search.budget=7")
+    assert load(claim(make("search.pool=mpi"), "search").path).search.pool == "mpi"
+
+
 def test_the_root_may_be_reached_by_another_path(make, tmp_path):
     begin(make(), "train")
     (tmp_path / "link").symlink_to(tmp_path / "runs")
