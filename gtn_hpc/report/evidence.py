@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,20 @@ class Evidence:
 
     def command(self, text: str) -> str:
         """`text` with RUN replaced by the run directory, which also stands for its configuration."""
-        return text.replace("RUN", str(self.run.path))
+        return text.replace("RUN", shlex.quote(str(self.run.path)))
+
+    @property
+    def own(self) -> bool:
+        """Whether the teacher that the search took is the run's."""
+        return self.curriculum == self.run.curriculum
+
+    @property
+    def judging(self) -> str:
+        """The command that judges the teacher that the search took, by our configuration where its file has none."""
+        if self.own:
+            return self.command("gtn evaluate RUN")
+        told = self.lessons is not None and str(self.lessons.attributes.get("config", "")).strip()
+        return f"gtn evaluate {shlex.quote(str(self.curriculum))}" + ("" if told else self.command(" --config RUN"))
 
     def drawing(self, arch: str) -> str:
         """SVG of an architecture by its digest; '' where it cannot be drawn."""

@@ -5,6 +5,7 @@ import runpy
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gtn_hpc import storage
@@ -13,6 +14,7 @@ from gtn_hpc.core.events import EventLog
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.curriculum.parts import SCHEMA
 from gtn_hpc.report.evidence import gather
+from gtn_hpc.report.frames import playing
 from gtn_hpc.report.frames.playing import played, returns
 from gtn_hpc.report.page import write
 from gtn_hpc.report.sections import policies
@@ -82,6 +84,12 @@ def test_the_script_writes_picture_table_and_facts(run, tmp_path, root, monkeypa
     assert [row["mean_return"] for row in told["rows"]] == [31.0, 45.0]
     assert told["facts"]["returns"]["policies"][0]["mean"] == 20
     assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_page_without_returns_says_what_prints_some(run, monkeypatch):
+    monkeypatch.setattr(playing, "returns", lambda path: pd.DataFrame())
+    told = next(policies.taught(gather(run))).text
+    assert "holds no returns of policies" in told and told.endswith(f": gtn evaluate {run.path}")
 
 
 def test_the_page_tells_returns_instead_of_accuracies(run, tmp_path):

@@ -1,5 +1,6 @@
 """What a curriculum file says of its teacher, and what the events say of its meta-training."""
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,8 @@ def evaluated(lessons: Lessons, path: Path) -> Lessons:
         raise StorageError(
             f"{path} holds no accuracies of learners.",
             remedy="Take one that gtn train wrote for images, or what gtn export made of it: these hold them. "
-            f"Of any other gtn evaluate {path} --config CONFIG --json prints them after each step and keeps none.",
+            f"Of any other gtn evaluate {shlex.quote(str(path))} --config CONFIG --json prints them after each step "
+            "and keeps none.",
         )
     return lessons
 

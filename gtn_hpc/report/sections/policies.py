@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gtn_hpc.report import figures
-from gtn_hpc.report.blocks import Block, Missing, Table, figure
+from gtn_hpc.report.blocks import Block, Table, figure
 from gtn_hpc.report.evidence import Evidence
 from gtn_hpc.report.frames import playing
+from gtn_hpc.report.sections.absent import unjudged, untaught
 from gtn_hpc.report.wording import NONE
 
 
@@ -15,9 +16,9 @@ def taught(evidence: Evidence) -> Iterator[Block]:
     """Returns of never-seen policies by arm, and how they rose during meta-training."""
     found = None if evidence.lessons is None else playing.returns(evidence.curriculum)
     if found is None:
-        yield Missing("No curriculum yet", evidence.command("gtn train RUN"))
+        yield untaught(evidence, "No curriculum yet")
     elif found.empty:
-        yield Missing("The curriculum was not evaluated", evidence.command("gtn evaluate RUN"))
+        yield unjudged(evidence, "returns of policies")
     else:
         number, episodes = found["policies"].iloc[0], found["episodes"].iloc[0]
         policies = f"{number} never-seen {'policy' if number == 1 else 'policies'}"

@@ -1,6 +1,7 @@
 """Where every number comes from, and the commands that make it again."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,15 +32,24 @@ def reproduction(evidence: Evidence) -> Iterator[Block]:
 def _commands(evidence: Evidence) -> Iterator[str]:
     revision = evidence.environment.get("revision")
     yield from [f"git checkout {revision}"] if revision else []
-    yield evidence.command("gtn train RUN")
-    yield evidence.command("gtn evaluate RUN")
+    yield from _teaching(evidence)
     if evidence.tables is not None:
         yield evidence.command("gtn search RUN")
         if len(evidence.tables.final):
             yield evidence.command(f"gtn final RUN --top-k {evidence.tables.final['arch'].nunique()}")
         if len(evidence.estimates):
-            yield f"gtn reproduce {evidence.run.scores} --arch {evidence.estimates['arch'].iloc[0]}"
+            yield f"gtn reproduce {shlex.quote(str(evidence.run.scores))} --arch {evidence.estimates['arch'].iloc[0]}"
     yield evidence.command("gtn report RUN")
+
+
+def _teaching(evidence: Evidence) -> Iterator[str]:
+    """A run that took another's teacher may have none: `gtn train` would make it one that no number is of."""
+    run = evidence.run
+    if evidence.own or run.curriculum.is_file() or run.training_events.is_file():
+        yield evidence.command("gtn train RUN")
+        yield evidence.command("gtn evaluate RUN")
+    if not evidence.own:
+        yield evidence.judging
 
 
 def _facts(evidence: Evidence) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,8 @@ def summary(evidence: Evidence) -> Iterator[Block]:
     """Key numbers, and what they mean."""
     tiles = [*_teacher(evidence), *_trust(evidence), *_search(evidence), *_final(evidence)]
     if not tiles:
-        yield Missing("Nothing was measured yet", evidence.command("gtn train RUN"))
+        first = "gtn train RUN" if evidence.own else "gtn search RUN"
+        yield Missing("Nothing was measured yet", evidence.command(first))
         return
     yield Tiles(tiles)
     if evidence.lessons is not None and "teacher" in evidence.lessons.accuracy:

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from gtn_hpc.report import figures
-from gtn_hpc.report.blocks import Block, Lesson, Missing, Prose, Sheet, figure
+from gtn_hpc.report.blocks import Block, Lesson, Prose, Sheet, figure
 from gtn_hpc.report.evidence import Evidence
 from gtn_hpc.report.frames import teaching
 from gtn_hpc.report.frames.teaching import Lessons
 from gtn_hpc.report.sections import policies
+from gtn_hpc.report.sections.absent import unjudged, untaught
 from gtn_hpc.report.sheets import LIMIT_BYTES, chosen_steps, data_uri, pixels, sheet
 from gtn_hpc.report.wording import percent, percent_interval, plural, points
 from gtn_hpc.stats import Estimate
@@ -21,9 +22,9 @@ def taught(evidence: Evidence) -> Iterator[Block]:
         yield from policies.taught(evidence)
         return
     if evidence.lessons is None:
-        yield Missing("No curriculum yet", evidence.command("gtn train RUN"))
+        yield untaught(evidence, "No curriculum yet")
     elif not evidence.lessons.accuracy:
-        yield Missing("The curriculum was not evaluated", evidence.command("gtn evaluate RUN"))
+        yield unjudged(evidence, "accuracies of learners")
     else:
         yield from _learning(evidence.lessons)
     yield from _meta_training(evidence)
@@ -108,7 +109,7 @@ def shown(evidence: Evidence, share: float = 1.0) -> Iterator[Block]:
     """The synthetic images behind a slider; `share` of the room for pixels is this run's."""
     lessons = evidence.lessons
     if lessons is None:
-        yield Missing("No synthetic images yet", evidence.command("gtn train RUN"))
+        yield untaught(evidence, "No synthetic images yet")
         return
     if evidence.config.rl is not None:
         yield Prose("This teacher shows states of an environment, which have no picture.")
