@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from gtn_hpc.config import Config, dump, load
+from gtn_hpc.config import Config, dump, load, parse
 from gtn_hpc.config.base import MOST_AT_ONCE
 from gtn_hpc.config.searching import NonAdaptive
 from gtn_hpc.config.site import Resources, Site, load_site
@@ -51,15 +51,16 @@ def submit(
 ) -> list[Job]:
     """Submits a stage, or all of them one after the other, and returns at once with a job for each.
 
-    `array` > 1 splits a search into so many jobs, followed by one that does what they left. On `local` and `debug` a
-    pipeline is one job in one process; `debug` runs when its result is asked for.
+    `overrides` take the place of settings of `config`, in whichever form that is given. `array` > 1 splits a search
+    into so many jobs, followed by one that does what they left. On `local` and `debug` a pipeline is one job in one
+    process; `debug` runs when its result is asked for.
 
     Raises:
         ConfigError: configuration or profile are not valid.
         UsageError: there is no such stage or cluster, or an algorithm that learns from scores cannot be split.
         ClusterError: the cluster does not take the job.
     """
-    settings = config if isinstance(config, Config) else load(config, overrides)
+    settings = parse(dump(config), overrides) if isinstance(config, Config) else load(config, overrides)
     profile = site if isinstance(site, Site) else load_site(site)
     run = settings.run.directory
     file = run.slurm / f"submitted-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}.yaml"

@@ -13,7 +13,7 @@ import pytest
 
 from gtn_hpc.config import load
 from gtn_hpc.config.site import Resources, Site
-from gtn_hpc.core.errors import ClusterError, UsageError
+from gtn_hpc.core.errors import ClusterError, ConfigError, UsageError
 from gtn_hpc.launch import record, submit, submitting
 from gtn_hpc.launch.job import Job
 from gtn_hpc.launch.submitting import dependency, plans
@@ -109,6 +109,16 @@ def test_what_is_submitted_in_one_second_keeps_its_own_configuration(tmp_path, r
         submit(TINY, [*root, f"run.seed={seed}"], cluster="debug")
     found = [load(path).run.seed for path in (tmp_path / "tiny" / "slurm").glob("submitted-*.yaml")]
     assert sorted(found) == [1, 2]
+
+
+def test_a_configuration_that_is_submitted_takes_overrides_too(tmp_path, root):
+    settings = load(TINY, root)
+    for seed in (1, 2):
+        submit(settings, [f"run.seed={seed}", f"run.name=seed{seed}"], cluster="debug")
+    files = [next((tmp_path / f"seed{seed}" / "slurm").glob("submitted-*.yaml")) for seed in (1, 2)]
+    assert [load(file) for file in files] == [load(TINY, [*root, f"run.seed={n}", f"run.name=seed{n}"]) for n in (1, 2)]
+    with pytest.raises(ConfigError, match=r"run\.sed: unknown key"):
+        submit(settings, ["run.sed=1"], cluster="debug")
 
 
 def test_what_cannot_be_submitted_is_refused(root):
