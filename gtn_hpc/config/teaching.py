@@ -63,6 +63,17 @@ class Augment(Section):
     cutout: int = Field(0, ge=0, description="side in pixels of a square set to zero (the mean)")
 
 
+ENDINGS = (".gz", ".npz", ".h5", ".hdf5", ".idx3-ubyte")
+"""Of files that hold an own image set."""
+
+
+def without_ending(name: str) -> str:
+    """What results on the own image set in the file `name` are filed under; other dots are part of it."""
+    for ending in ENDINGS:
+        name = name.removesuffix(ending)
+    return name
+
+
 class Data(Section):
     name: str = Field("digits", description="digits, mnist, fashion_mnist, cifar10, or the path of an own image set")
     root: str | None = Field(

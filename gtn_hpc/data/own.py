@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gtn_hpc.config.teaching import without_ending
 from gtn_hpc.core.errors import DataError
 from gtn_hpc.data import idx
 from gtn_hpc.data.folder import read_pictures
@@ -17,7 +18,7 @@ VALID = (
 
 def read_own(path: Path, name: str | None = None) -> Source:
     """Reads the set at `path`; its name is that of the file or folder unless given. Raises DataError."""
-    name = name or path.name.partition(".")[0]
+    name = name or (path.resolve().name if path.is_dir() else without_ending(path.name))
     if path.is_dir():
         return _idx_folder(path, name) if idx.holds_idx(path) else read_pictures(path, name)
     if not path.is_file():

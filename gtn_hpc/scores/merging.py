@@ -71,6 +71,7 @@ def _origins(source: Source) -> Iterator[Origin]:
 
 def _origin(config: str, run: RunDirectory | None) -> Origin:
     from gtn_hpc.config import parse
+    from gtn_hpc.config.teaching import without_ending
 
     search = run.read_state()["stages"].get("search", {}) if run is not None else {}
     try:
@@ -78,7 +79,7 @@ def _origin(config: str, run: RunDirectory | None) -> Origin:
     except GtnError:
         return Origin(curriculum=search.get("curriculum") or "")
     split = canonical_json({"validation": data.validation, "test": data.test, "train": data.train})
-    return Origin(Path(data.name).name.partition(".")[0], split, search.get("curriculum") or "")
+    return Origin(without_ending(Path(data.name).name), split, search.get("curriculum") or "")
 
 
 def _columns(origins: Iterable[Origin]) -> Columns:

@@ -56,6 +56,17 @@ def test_npz_with_arrays(tmp_path, images):
     assert found.train.labels.dtype == np.int64
 
 
+def test_names_keep_the_dots_that_are_no_endings(tmp_path, monkeypatch):
+    np.savez(tmp_path / "flowers.v1.npz", images=GREY, labels=LABELS)
+    write_h5(tmp_path / "flowers.v2.hdf5", images=GREY, labels=LABELS)
+    write_idx(tmp_path / "flowers.v3", "train", GREY, LABELS, dash=".", packed=True)
+    paths = ["flowers.v1.npz", "flowers.v2.hdf5", "flowers.v3", "flowers.v3/train-images.idx3-ubyte.gz"]
+    names = [own(tmp_path / path).name for path in paths]
+    assert names == ["flowers.v1", "flowers.v2", "flowers.v3", "train-images"]
+    monkeypatch.chdir(tmp_path / "flowers.v3")
+    assert own("./").name == own("../flowers.v3/").name == "flowers.v3"
+
+
 def test_npz_with_test_split_and_class_names(tmp_path):
     names = ["a", "b", "c", "never seen"]
     np.savez_compressed(

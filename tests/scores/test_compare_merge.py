@@ -158,6 +158,15 @@ def test_image_sets_are_not_mixed(tmp_path):
     assert not (tmp_path / "out.h5").exists()
 
 
+def test_the_name_of_an_own_image_set_has_dots(tmp_path):
+    first = searched(tmp_path / "1", [score("a")], data="{name: sets/flowers.v1.npz}")
+    second = searched(tmp_path / "2", [score("b")], data="{name: sets/flowers.v2.npz}")
+    unpacked = searched(tmp_path / "3", [score("c")], data="{name: elsewhere/flowers.v1.h5}")
+    with pytest.raises(StorageError, match=r"with the image set flowers\.v1, .* with flowers\.v2"):
+        merge(tmp_path / "out.h5", [first, second])
+    assert merge(tmp_path / "out.h5", [first, unpacked]).rows["scores"] == 2
+
+
 def test_image_shapes_are_not_mixed(tmp_path):
     small = stored(tmp_path / "s", [score("a"), ArchitectureRow("x", "chain", "{}", 10, 20)])
     large = stored(tmp_path / "l", [score("b"), ArchitectureRow("x", "chain", "{}", 10, 80)])
