@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 group = typer.Typer(help="Look at, check, compare, join, export and tidy scores.", no_args_is_help=True)
 
+SHOWN = 20
+"""Rows of a table on a screen."""
+
 Source = Annotated[str, typer.Argument(metavar="RUN|FILE.h5", help="A run, or a scores file.", show_default=False)]
 
 
@@ -25,7 +28,9 @@ Source = Annotated[str, typer.Argument(metavar="RUN|FILE.h5", help="A run, or a 
 def show(
     source: Source,
     table: Annotated[str, typer.Option(help="Which table to list: scores, architectures, final, ...")] = "scores",
-    limit: Annotated[int, typer.Option(min=0, help="Rows to list.")] = 20,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help=f"Rows to list (default: {SHOWN}; with --json all).", show_default=False)
+    ] = None,
     root: Root = RUNS,
     as_json: Json = False,
 ) -> None:
@@ -34,13 +39,14 @@ def show(
     Example: gtn scores show digits --table final
     """
     frame = _rows(file_of(source, root), table)
+    listed = len(frame) if as_json else SHOWN
+    some = frame.head(listed if limit is None else limit)
     if as_json:
-        rows = frame.head(limit).astype(object).to_dict("records")
-        console.emit({"table": table, "rows": rows, "count": len(frame)})
+        console.emit({"table": table, "rows": some.astype(object).to_dict("records"), "count": len(frame)})
         return
     columns = [name for name in frame.columns if name not in _WIDE]
-    rows = frame[columns].head(limit).itertuples(index=False)
-    console.table(f"{min(limit, len(frame))} of {len(frame)} rows of {table}", columns, rows)
+    rows = some[columns].itertuples(index=False)
+    console.table(f"{len(some)} of {len(frame)} rows of {table}", columns, rows)
 
 
 @group.command()
