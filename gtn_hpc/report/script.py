@@ -93,6 +93,13 @@ def each(paths: Sequence[Path], read: Callable[[ScoreTables], pd.DataFrame]) -> 
 
 def names(paths: Sequence[Path]) -> dict[str, Path]:
     """A name for each path: that of its run directory, or of the file; the whole path where two would be equal."""
-    short = [path.parent.name if path.name in ("scores.h5", "curriculum.h5") else path.stem for path in paths]
+    short = [_short(path) for path in paths]
     unique = len(set(short)) == len(short) and all(short)
     return dict(zip(short if unique else map(str, paths), paths, strict=True))
+
+
+def _short(path: Path) -> str:
+    """Dots are part of a run's name."""
+    if path.is_dir():
+        return path.name
+    return path.parent.name if path.name in ("scores.h5", "curriculum.h5") else path.stem

@@ -131,6 +131,20 @@ def test_several_runs_keep_their_names(analysed):
     assert set(pd.read_csv(analysed[0] / "two.csv")["run"]) == {"digits", "other"}
 
 
+def test_a_run_is_named_with_its_dots(tmp_path):
+    from gtn_hpc.report import script
+
+    runs = [tmp_path / name for name in ("lr0.1", "lr0.2")]
+    for run in runs:
+        run.mkdir()
+    assert list(script.names([*runs, tmp_path / "lr0.3" / "scores.h5", tmp_path / "merged.h5"])) == [
+        "lr0.1",
+        "lr0.2",
+        "lr0.3",
+        "merged",
+    ]
+
+
 def test_workers_of_several_runs_are_busy_for_a_share_of_their_own_run(analysed, finished):
     directory, told = analysed
     assert told["busy"]["code"] == 0, told["busy"]["err"]
