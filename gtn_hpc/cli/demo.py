@@ -1,5 +1,6 @@
 """`gtn demo`: every stage, one after another, on scikit-learn's digits."""
 
+import json
 import math
 import time
 from dataclasses import dataclass
@@ -65,7 +66,8 @@ def demo(
     from gtn_hpc.config import load
 
     require_one_process("gtn demo")
-    settings = load(CONFIG, [f"run.root={root}", *(QUICK if quick else ())])
+    text = json.dumps(str(root), ensure_ascii=False)  # or YAML would read 2026 as a number
+    settings = load(CONFIG, [f"run.root={text}", *(QUICK if quick else ())])
     require_writable(settings.run.directory.path, "Name another place: --root DIRECTORY.")
     with crashes_go_to(settings.run.directory.path):
         found = run_all(settings)

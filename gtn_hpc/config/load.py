@@ -87,7 +87,9 @@ def parse(text: str, overrides: Sequence[str] = (), *, where: str = "The configu
 
 
 def _resolved(tree: Any, overrides: Sequence[str], where: str) -> Config:
+    mixed = dict[str, str]()
     for override in overrides:
+        mixed |= _mixed(tree, override)
         _override(tree, override)
     try:
         values = OmegaConf.to_container(tree, resolve=True)
@@ -98,7 +100,9 @@ def _resolved(tree: Any, overrides: Sequence[str], where: str) -> Config:
         return Config.model_validate_json(text, strict=True)
     except ValidationError as error:
         where += f" with {', '.join(overrides)}" if overrides else ""
-        raise ConfigError(f"{where} is not valid:\n{explain(error, json.loads(text))}") from error
+        told = explain(error, json.loads(text))
+        remedies = (remedy for section, remedy in mixed.items() if f"  {section}." in told)
+        raise ConfigError(f"{where} is not valid:\n{told}", remedy=next(remedies, None)) from error
 
 
 def _without_retired(values: dict[str, Any]) -> dict[str, Any]:
@@ -144,6 +148,18 @@ def _is_of_another_kind(given: Any, tree: Any, key: str) -> bool:
         return False
     before = OmegaConf.select(tree, key)
     return not OmegaConf.is_dict(before) or before.get("name") != given["name"]
+
+
+def _mixed(tree: Any, override: str) -> dict[str, str]:
+    """The section that this gives another kind's name alone, so that the former kind's keys stay, and the remedy."""
+    key, _, name = override.partition("=")
+    section = key.removesuffix(".name")
+    if section == key or name not in variants(section):
+        return {}
+    before = OmegaConf.select(tree, section)
+    if not OmegaConf.is_dict(before) or before.get("name") == name or len(before) < 2:
+        return {}
+    return {section: f"{override} keeps the other keys of {section}; the whole section is {section}={{name: {name}}}."}
 
 
 def _override(tree: Any, override: str) -> None:

@@ -241,6 +241,8 @@ def test_an_output_that_cannot_be_written(workplace, command, place):
 
 def test_a_demo_that_cannot_be_written(tmp_path):
     refused(gtn("demo", "--root", "/dev/null/x", cwd=tmp_path), 1, "cannot be written", "--root DIRECTORY")
+    (tmp_path / "20261127").touch()
+    refused(gtn("demo", "--root", "20261127", cwd=tmp_path), 1, "20261127/digits cannot be written")
 
 
 def test_a_page_is_not_written_over_a_folder(workplace, tmp_path):

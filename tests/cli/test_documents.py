@@ -10,6 +10,7 @@ from test_commands import COMMANDS
 from gtn_hpc.cli.app import app
 from gtn_hpc.config import load, parse
 from gtn_hpc.core.records import ImageShape
+from gtn_hpc.core.rundir import _own_names
 from gtn_hpc.data.catalogue import KNOWN, NAMES
 from gtn_hpc.data.folder import SUFFIXES
 from gtn_hpc.data.places import VARIABLE
@@ -42,6 +43,11 @@ def test_the_readme_names_configurations_that_load(root):
         load(root / name)
 
 
+def test_the_documents_name_all_that_lies_in_a_run(root):
+    table = "".join(re.findall(r"^\| `.*", (root / "docs" / "files.md").read_text(), flags=re.MULTILINE))
+    assert [name for name in sorted(_own_names()) if f"`{name}" not in table] == []
+
+
 def test_modules_of_the_readme_exist(root):
     named = set(re.findall(r"`(gtn_hpc(?:\.\w+)+)`", (root / "README.md").read_text()))
     assert len(named) > 10
@@ -59,8 +65,6 @@ def test_a_file_written_as_the_documents_say_teaches(root, empty):
 
 
 def test_a_winner_is_loaded_as_the_documents_say(root, tmp_path):
-    import torch
-
     from gtn_hpc.config import parse as parsed
     from gtn_hpc.core.records import Architecture
     from gtn_hpc.data import load as load_images
@@ -72,7 +76,7 @@ def test_a_winner_is_loaded_as_the_documents_say(root, tmp_path):
     splits, arch = load_images(config.data, seed=0), Architecture("conv", {"widths": [4, 4, 4]})
     Finisher(config, splits, tmp_path).train(Winner(arch, 1, 0.5))
     (program,) = [block for block in blocks(root / "docs" / "files.md", "python") if "load_winner" in block]
-    names = {"torch": torch, "images": splits.test.images}
+    names = {"images": splits.test.images}
     exec(program.replace('"runs/digits"', repr(str(tmp_path))), names)
     assert names["logits"].shape == (len(splits.test), 10)
     assert names["winner"].arch == arch

@@ -81,6 +81,25 @@ def test_engine_options_that_say_the_default_are_taken_by_every_engine():
     assert parse(NAMED + "engine: {window: 2, cuda_graphs: true}").engine.window == 2
 
 
+def test_a_name_that_leaves_the_keys_of_another_kind_is_told_how_to_replace_them():
+    given = NAMED + "search: {space: {name: conv, widths: [[2, 33], [2, 49], [4, 97]]}}"
+    with pytest.raises(ConfigError, match=r"search\.space\.widths\.0: has to be an integer") as caught:
+        parse(given, ["search.space.name=chain"])
+    said = "search.space.name=chain keeps the other keys of search.space; "
+    assert caught.value.remedy == f"{said}the whole section is search.space={{name: chain}}."
+    with pytest.raises(ConfigError, match=r"search\.space\.cells: unknown key") as caught:
+        parse(NAMED + "search: {space: {name: nao_cell, cells: 2}}", ["search.space.name=conv"])
+    assert "search.space={name: conv}" in str(caught.value.remedy)
+    for overrides in (["search.space.name=conv", "search.space.cells=2"], ["search.space.name=chian"]):
+        with pytest.raises(ConfigError) as caught:
+            parse(given, overrides)
+        assert caught.value.remedy is None
+    with pytest.raises(ConfigError, match=r"search: has to be a section"):
+        parse(NAMED + "search: 5", ["search.space.name=chain", "search=5"])
+    kept = parse(NAMED + "search: {space: {name: nao_cell, cells: 2}}", ["search.space.name=nasbench201"])
+    assert kept.search.space.cells == 2
+
+
 def test_references_are_resolved():
     config = parse(
         "run: {name: a, seed: 7}\nmeta: {batch: '${teacher.curriculum.batch}'}\nteacher: {curriculum: {batch: 9}}"
