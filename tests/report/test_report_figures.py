@@ -33,7 +33,8 @@ def rows_of(spec):
 
 def named(spec):
     """What the legend of a chart names."""
-    layers = json.loads(spec)["layer"]
+    chart = json.loads(spec)
+    layers = chart.get("layer", [chart])
     return [name for layer in layers for name in layer["encoding"].get("color", {}).get("scale", {}).get("domain", ())]
 
 

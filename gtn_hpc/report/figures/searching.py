@@ -89,7 +89,8 @@ def pareto(frame: pd.DataFrame, cost: Cost = "params") -> Chart:
 def training_curves(frame: pd.DataFrame) -> Chart:
     """Validation accuracy of each architecture during its training on real data: the best `COLOURED` by their highest
     point in colours of their own, the others faint. Columns: arch, step, val_accuracy."""
-    best = frame.groupby("arch")["val_accuracy"].max().sort_values(ascending=False, kind="stable").index[:COLOURED]
+    ranked = frame.groupby("arch")["val_accuracy"].max().sort_values(ascending=False, kind="stable").index
+    best = list(ranked[:COLOURED])
     base = alt.Chart(frame).encode(
         x=alt.X("step:Q", title="epoch", axis=alt.Axis(tickMinStep=1)),
         y=alt.Y("val_accuracy:Q", title="validation accuracy", axis=PERCENT, scale=SHOWN),
@@ -99,8 +100,10 @@ def training_curves(frame: pd.DataFrame) -> Chart:
             alt.Tooltip("val_accuracy:Q", format=".2%"),
         ],
     )
-    place = f"indexof({json.dumps(list(best))}, datum.arch)"
-    faint = base.transform_filter(f"{place} < 0").mark_line(color=PALETTE["faint"], opacity=0.6, strokeWidth=1)
-    front = base.transform_filter(f"{place} >= 0").mark_line(strokeWidth=2)
-    colour = alt.Color("arch:N", sort=list(best), scale=alt.Scale(domain=list(best)), legend=alt.Legend(columns=2))
-    return styled(faint.encode(detail="arch:N") + front.encode(color=colour), height=240)
+    place = f"indexof({json.dumps(best)}, datum.arch)"
+    colour = alt.Color("arch:N", sort=best, scale=alt.Scale(domain=best), legend=alt.Legend(columns=2))
+    front = base.transform_filter(f"{place} >= 0").mark_line(strokeWidth=2).encode(color=colour)
+    if len(ranked) == len(best):
+        return styled(front, height=240)
+    others = base.transform_filter(f"{place} < 0").encode(detail="arch:N")
+    return styled(others.mark_line(color=PALETTE["faint"], opacity=0.6, strokeWidth=1) + front, height=240)
