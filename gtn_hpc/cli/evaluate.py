@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from gtn_hpc.meta.room import Judgement
 
 
+Split = Literal["validation", "test"]
+
+
 def evaluate(
     teacher: Annotated[
         str, typer.Argument(metavar="RUN|FILE.h5", help="A run, or a curriculum file.", show_default=False)
@@ -30,7 +33,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Fresh learners (default: evaluate.learners).", show_default=False)
     ] = None,
     split: Annotated[
-        Literal["validation", "test"], typer.Option(help="Images to judge on; the test split is no place to choose by.")
+        Split, typer.Option(help="Images to judge on; the test split is no place to choose by.")
     ] = "validation",
     family: Annotated[
         list[str] | None,
@@ -83,8 +86,7 @@ def evaluate(
         taught = read(path)
         settings = _settings(taught, config)
         device, found = connect(settings.run.device).device, dict[str, dict[str, Any]]()
-        control = settings.evaluate.real_data.enabled if real_data is None else real_data
-        asked = Asked(learners or settings.evaluate.learners, split, control, tuple(sorted(set(real_steps or ()))))
+        asked = Asked.of(settings, learners, split, real_data, real_steps)
         for name, judges in list(of_families(settings, family)) if family else [("", settings)]:
             judgement = _judge(taught, judges, device, asked, f"judging {name}".strip())
             found[name] = judged.summary(judgement) | {"file": _kept(path, judges, taught.digest, judgement)}
@@ -115,9 +117,17 @@ class Asked:
     """How to judge."""
 
     learners: int
-    split: Literal["validation", "test"]
+    split: Split
     real_data: bool
     longer: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls, config: "Config", learners: int | None, split: Split, real_data: bool | None, real_steps: list[int] | None
+    ) -> "Asked":
+        """What is not given is that of the configuration."""
+        control = config.evaluate.real_data.enabled if real_data is None else real_data
+        return cls(learners or config.evaluate.learners, split, control, tuple(sorted(set(real_steps or ()))))
 
 
 def _judge(
