@@ -41,9 +41,9 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 settings.register_profile("suite", deadline=None, database=None, derandomize=True)
 settings.load_profile("suite")
 
-TOGETHER = ("slurm/", "cli/test_bad_input.py", "cli/", "report/")
+TOGETHER = ("slurm/", "cli/test_bad_input.py", "cli/test_evaluating.py", "cli/", "report/")
 """Directories whose files share what is costly to make: a cluster, a finished run, a page. One worker does them all,
-but for the file that takes as long as all others of its directory: it makes a run of its own."""
+but for files that take long themselves: each makes a run of its own."""
 
 LONGEST = (
     "slurm/",

@@ -102,6 +102,7 @@ def test_steps_are_shown_together_as_in_a_training(config: Config) -> None:
 
 def test_as_many_steps_are_checked_as_show_every_class(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_grad, "WAYS", {"exact": Unrolled})
+    monkeypatch.setattr(check_grad, "_numeric", lambda *_: [])
     options = ["teacher.curriculum.steps=8", "teacher.curriculum.batch=2", "teacher.curriculum.labels=even"]
     rows = check_gradients(load(root / "configs" / "digits.yaml", [*TINY, *options]))
     assert [row.ok for row in rows if row.way == "exact"] == [True] * 5
@@ -109,6 +110,7 @@ def test_as_many_steps_are_checked_as_show_every_class(root: Path, monkeypatch: 
 
 def test_a_window_is_not_told_as_rounding(config: Config, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_grad, "WAYS", {})
+    monkeypatch.setattr(check_grad, "_numeric", lambda *_: [])
     rows = check_gradients(load(root / "configs" / "digits.yaml", [*TINY, "engine.window=1"]))
     told = {row.part: row.error for row in rows if row.tolerance is None}
     assert 0 < told["initial parameters"] < 1e-4
