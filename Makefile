@@ -69,10 +69,10 @@ campaign-families: venv  ## MNIST: teachers of one network, one family and a mix
 
 campaign-study: venv  ## may a teacher's ranking be believed? Fashion-MNIST, small NAO cells: teach, score, certify (an hour)
 	@sh tests/packages.sh dataset-fashion-mnist
-	$(BIN)/torchrun --nproc-per-node 2 -m gtn_hpc train $(STUDY)
+	$(BIN)/gtn train $(STUDY)
 	$(BIN)/gtn search $(STUDY) search.workers=2
 	$(BIN)/gtn final $(STUDY)
-	$(BIN)/gtn report study-$(subst _,-,$(basename $(notdir $(STUDY))))
+	$(BIN)/gtn report runs/study-fashion-mnist
 
 packages:  ## Debian packages that tests use, where they can be installed
 	@sh tests/packages.sh
