@@ -29,7 +29,7 @@ demo: venv  ## digits: teach, search, train the winner, report
 
 test: venv packages  ## the whole suite on two cores (COVERAGE=1: with coverage, in about twice the time)
 	@rm -f .coverage .coverage.*
-	$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest -n 7 --dist loadscope --no-loadscope-reorder $(PYTEST)
+	$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest -n 6 --dist loadscope --no-loadscope-reorder $(PYTEST)
 	@$(if $(COVERAGE),$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
 
 lint: venv  ## format, style, types, layers
