@@ -47,7 +47,7 @@ def search(config: ConfigFile, overrides: Overrides = None, as_json: Json = Fals
 
     settings = load(config, overrides or ())
     require_images(settings, "gtn search")
-    if settings.search.pool in ("shards", "shared"):
+    if settings.search.in_parts:
         return score_part(settings, as_json=as_json)
     ranks, run = ranks_of(settings), settings.run.directory
     with crashes_go_to(run.path):

@@ -28,7 +28,7 @@ def stoppable(run: RunDirectory, stage: str, settings: "Config") -> "Iterator[St
         run.update_state(stage, wants_requeue=True)
 
     deadline = deadline_of(settings.run, os.environ)
-    part = stage == "search" and settings.search.pool in ("shards", "shared")
+    part = stage == "search" and settings.search.in_parts
     try:
         with StopFlag(deadline=None if deadline is None else deadline.end, then=announce) as stop:
             yield stop

@@ -41,7 +41,7 @@ def claim(config: Config, stage: str) -> RunDirectory:
 
 def _of_the_whole(config: Config) -> Config:
     """Where a part of a search is configured, the search: a start from the run directory takes over what parts did."""
-    if config.search.pool not in ("shards", "shared"):
+    if not config.search.in_parts:
         return config
     return config.model_copy(update={"search": config.search.model_copy(update={"pool": "auto", "shard": None})})
 

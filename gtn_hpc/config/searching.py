@@ -198,6 +198,11 @@ class Search(Section):
         """Whether evaluations run in children; several at a time in one process always do."""
         return self.isolate or self.workers > 1
 
+    @property
+    def in_parts(self) -> bool:
+        """Whether this process does a part of the search, beside others and under no manager."""
+        return self.pool in ("shards", "shared")
+
 
 class Recipe(Section):
     """Training on real data; the defaults follow the NAO protocol."""

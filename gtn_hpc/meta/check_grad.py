@@ -86,8 +86,8 @@ def check_gradients(config: Config, *, replay: Path | None = None) -> list[Check
     """
     cpu = torch.device("cpu")
     room = prepare(config, cpu)
-    if replay is None:
-        room = prepare(_shortened(config, room.classes), cpu)
+    if replay is None and (shorter := _shortened(config, room.classes)) != config:
+        room = prepare(shorter, cpu)
     room.teacher.double()
     task = in_float64(make_task(room, 0, 0) if replay is None else _replayed(room, replay))
     teacher: Tensors = dict(room.teacher.named_parameters())

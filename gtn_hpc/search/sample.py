@@ -74,7 +74,7 @@ def outstanding(
     the source, architecture and replica of each training. Cost: that of drawing the whole sample.
     """
     section = config.search.certificate
-    if config.search.algorithm.name == "halving" or config.search.pool in ("shards", "shared"):
+    if config.search.algorithm.name == "halving" or config.search.in_parts:
         return {}
     sample = Sample(section, config.run.seed)
     for ask in range(max([budget, *(ask + 1 for ask in told)])):
