@@ -15,7 +15,7 @@ from gtn_hpc.core.records import Architecture, ImageShape
 from gtn_hpc.models.layers import initialise
 from gtn_hpc.models.learners import LearnerSpec, build_learner
 from gtn_hpc.models.networks import Network, Outputs, build_network
-from gtn_hpc.models.networks_operations import Average, AvgPool, Drop, MaxPool, average_of_windows
+from gtn_hpc.models.networks_operations import Average, AvgPool, Drop, MaxPool, average_of_windows, mean_of_existing
 from gtn_hpc.spaces import make_space
 from gtn_hpc.spaces.nasbench201 import OPERATIONS, write_cell
 from gtn_hpc.spaces.planner import Planner
@@ -282,3 +282,21 @@ def test_windows_that_overlap_are_averaged_as_adaptive_pooling_averages_them(sha
         first, second = (torch.autograd.grad((found * weight).sum(), x, retain_graph=True)[0] for _ in range(2))
         torch.testing.assert_close(first, gradient)
         assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("device", ["cpu", GPU])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["first", "last"])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_means_without_padding_are_those_of_the_padded_pool(channels, kernel, stride, layout, device):
+    """Where CUDA is wrong about the padded pool's gradient, a CPU's says what it is."""
+    x = images(3, ImageShape(channels, 6, 7), torch.float64)
+    reference = x.clone().requires_grad_()
+    expected = torch.nn.functional.avg_pool2d(reference, kernel, stride, kernel // 2, count_include_pad=False)
+    weight = torch.linspace(-1, 1, expected.numel(), dtype=x.dtype).reshape(expected.shape)
+    (gradient,) = torch.autograd.grad((expected * weight).sum(), reference)
+    there = x.to(device).contiguous(memory_format=layout).requires_grad_()
+    for pool in (AvgPool(kernel, stride), lambda x: mean_of_existing(x, kernel, stride)):
+        found = pool(there)
+        torch.testing.assert_close(found.cpu(), expected)
+        torch.testing.assert_close(torch.autograd.grad((found * weight.to(device)).sum(), there)[0].cpu(), gradient)
