@@ -2,13 +2,17 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gtn_hpc.cli import console
 from gtn_hpc.cli.options import ConfigFile, Json, Overrides, SiteProfile, require_images
 from gtn_hpc.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from gtn_hpc.config import Config
+    from gtn_hpc.launch.measuring import Measured
 
 SIMULATED = ("durations", "nodes", "walltime", "mtbf", "queue", "startup", "dispatch", "figure")
 """Options of --simulate."""
@@ -20,7 +24,7 @@ def plan(
     overrides: Overrides = None,
     site: SiteProfile = None,
     measure: Annotated[
-        bool, typer.Option(help="Measure a few replicas here: memory, files, and time where none is recorded.")
+        bool, typer.Option(help="Measure replicas here for a minute: memory, files, and time where none is recorded.")
     ] = True,
     scripts: Annotated[bool, typer.Option("--scripts", help="Print the batch scripts too.")] = False,
     as_json: Json = False,
@@ -53,7 +57,6 @@ def plan(
     from gtn_hpc.config import dump, load
     from gtn_hpc.config.site import load_site
     from gtn_hpc.launch import planning
-    from gtn_hpc.launch.measuring import measure as measured_here
     from gtn_hpc.launch.scripts import render_all
 
     settings, profile = load(config, overrides or ()), load_site(site)
@@ -65,7 +68,7 @@ def plan(
         return simulation.simulate(settings, profile, asked, as_json)
     _require_unsimulated(context)
     run = settings.run.directory
-    measured = measured_here(settings) if measure else None
+    measured = _measured(settings) if measure else None
     found = planning.forecasts(settings, profile, run, measured)[: None if settings.rl is None else 1]
     texts = render_all(profile)
     if as_json:
@@ -78,6 +81,17 @@ def plan(
     if scripts:
         console.say("\n".join(f"\n##### {name}\n{text}" for name, text in texts.items()))
     return None
+
+
+def _measured(config: "Config") -> "Measured":
+    from gtn_hpc.cli.meter import Meter
+    from gtn_hpc.launch.measuring import measure
+
+    with Meter("measuring", 0) as meter:
+        return measure(
+            config,
+            lambda done, total: meter.reach(done, "replicas here; --no-measure leaves it out", total=total, left=""),
+        )
 
 
 def _require_unsimulated(context: typer.Context) -> None:

@@ -4,6 +4,7 @@ import resource
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,11 @@ if TYPE_CHECKING:
     import torch
 
 WARM_UP, ROUNDS = 2, 10
-"""Replicas that are not counted, and that are."""
+"""Replicas that are not counted, and that are, at most."""
+
+ENOUGH = 60.0
+"""Seconds of measuring after which no further replica is begun, once there are two: sizes that are meant for a GPU take
+minutes each on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +33,8 @@ class Measured:
     device: str
 
 
-def measure(config: Config) -> Measured:
-    """Runs a few replicas of the first meta-iterations; updates and writes nothing.
+def measure(config: Config, tell: Callable[[int, int], None] = lambda _done, _total: None) -> Measured:
+    """Runs a few replicas of the first meta-iterations; updates and writes nothing. `tell` hears of each.
 
     Raises:
         DataError, ConfigError, ClusterError: as training would.
@@ -45,14 +50,15 @@ def measure(config: Config) -> Measured:
     device = enter(choose(config.run.device, ALONE))
     room, engine = prepare(config, device), make_engine(config.engine)
     teacher: dict[str, torch.Tensor] = dict(room.teacher.named_parameters())
-    took = []
-    for iteration in range(WARM_UP + ROUNDS):
+    took = list[float]()
+    while len(took) < WARM_UP + ROUNDS and (len(took) < 2 or sum(took) < ENOUGH):
+        tell(len(took), WARM_UP + ROUNDS)
         began = time.perf_counter()
-        engine(make_task(room, iteration, 0), teacher)
+        engine(make_task(room, len(took), 0), teacher)
         _finish(device)
         took.append(time.perf_counter() - began)
     return Measured(
-        seconds=statistics.median(took[WARM_UP:]),
+        seconds=statistics.median(took[min(WARM_UP, len(took) - 1) :]),
         peak_bytes=_peak(device),
         teacher_bytes=sum(tensor.numel() * tensor.element_size() for tensor in teacher.values()),
         image_values=room.shape.channels * room.shape.height * room.shape.width,

@@ -118,6 +118,14 @@ def test_files_are_about_as_large_as_said(config):
     assert sizes["curriculum.h5"] == 2 * 10 * (64 + 10) * 4
 
 
+def test_of_large_replicas_two_are_enough(config, monkeypatch):
+    monkeypatch.setattr("gtn_hpc.launch.measuring.ENOUGH", 0.0)
+    told = []
+    found = measure(config, lambda *at: told.append(at))
+    assert told == [(0, 12), (1, 12)]
+    assert found.seconds > 0
+
+
 def test_a_measurement_is_that_of_a_replica(config):
     began = time.perf_counter()
     found = measure(config)
