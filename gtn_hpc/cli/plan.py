@@ -24,7 +24,8 @@ def plan(
     overrides: Overrides = None,
     site: SiteProfile = None,
     measure: Annotated[
-        bool, typer.Option(help="Measure replicas here for a minute: memory, files, and time where none is recorded.")
+        bool,
+        typer.Option(help="Measure replicas here for a minute, two at least: memory, files, time if not recorded."),
     ] = True,
     scripts: Annotated[bool, typer.Option("--scripts", help="Print the batch scripts too.")] = False,
     as_json: Json = False,
@@ -88,10 +89,8 @@ def _measured(config: "Config") -> "Measured":
     from gtn_hpc.launch.measuring import measure
 
     with Meter("measuring", 0) as meter:
-        return measure(
-            config,
-            lambda done, total: meter.reach(done, "replicas here; --no-measure leaves it out", total=total, left=""),
-        )
+        meter.note("measuring replicas here: --no-measure leaves it out")
+        return measure(config, lambda done, total: meter.reach(done, "replicas", total=total, left=""))
 
 
 def _require_unsimulated(context: typer.Context) -> None:

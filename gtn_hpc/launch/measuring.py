@@ -23,7 +23,7 @@ minutes each on a CPU."""
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of one replica of a meta-iteration, memory, and the sizes that files follow from."""
+    """Seconds of a meta-iteration's replica (median of `replicas`), memory, and the sizes that files follow from."""
 
     seconds: float
     peak_bytes: int
@@ -31,6 +31,7 @@ class Measured:
     image_values: int
     classes: int
     device: str
+    replicas: int
 
 
 def measure(config: Config, tell: Callable[[int, int], None] = lambda _done, _total: None) -> Measured:
@@ -57,13 +58,15 @@ def measure(config: Config, tell: Callable[[int, int], None] = lambda _done, _to
         engine(make_task(room, len(took), 0), teacher)
         _finish(device)
         took.append(time.perf_counter() - began)
+    counted = took[min(WARM_UP, len(took) - 1) :]
     return Measured(
-        seconds=statistics.median(took[min(WARM_UP, len(took) - 1) :]),
+        seconds=statistics.median(counted),
         peak_bytes=_peak(device),
         teacher_bytes=sum(tensor.numel() * tensor.element_size() for tensor in teacher.values()),
         image_values=room.shape.channels * room.shape.height * room.shape.width,
         classes=room.classes,
         device=str(device),
+        replicas=len(counted),
     )
 
 

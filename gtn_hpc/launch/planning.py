@@ -53,10 +53,14 @@ def _train(config: Config, wanted: Resources, recorded: float | None, measured: 
     replica, source = recorded, "this run's events"
     if recorded is None:
         replica = None if measured is None else measured.seconds
-        source = "nothing is recorded or measured" if measured is None else f"{measured.device}, measured now"
+        source = "nothing is recorded or measured" if measured is None else _how(measured)
     seconds = None if replica is None else replica * most * meta.iterations
     share = f"{most} of {meta.replicas} replicas in each of {meta.iterations} meta-iterations"
     return Forecast("train", ranks, share, seconds, source, 60.0 * wanted.minutes)
+
+
+def _how(measured: Measured) -> str:
+    return f"{measured.device}, {measured.replicas} replica{'s' * (measured.replicas > 1)} measured now"
 
 
 def _recorded_replica(run: RunDirectory, config: Config) -> float | None:

@@ -32,7 +32,7 @@ def run_of(config):
 
 
 def test_shares_and_time_follow_from_a_measurement(config):
-    measured = Measured(0.5, 300 << 20, 4000, 64, 10, "cpu")
+    measured = Measured(0.5, 300 << 20, 4000, 64, 10, "cpu", 10)
     train, search, final = forecasts(config, FOUR, run_of(config), measured)
     assert train.processes == 4
     assert train.share == "2 of 6 replicas in each of 300 meta-iterations"
@@ -41,7 +41,7 @@ def test_shares_and_time_follow_from_a_measurement(config):
     assert (search.processes, search.share, search.seconds) == (3, "4 of 8 evaluations", None)
     assert final.seconds is None
     text = "\n".join(lines(config, [train, search, final], measured))
-    assert "about 5.0 min (cpu, measured now), limit 1.0 min, 5 requeues" in text
+    assert "about 5.0 min (cpu, 10 replicas measured now), limit 1.0 min, 5 requeues" in text
     assert "300 MiB a process" in text
 
 
@@ -97,7 +97,7 @@ def test_what_is_recorded_counts_more_than_a_measurement(config):
     with EventLog(run.events / "train.jsonl") as log:
         for seconds in (3.0, 9.0, 3.0):
             log.write("iterated", seconds=seconds, ranks=2)
-    train = forecasts(config, FOUR, run, Measured(0.5, 1, 1, 1, 1, "cpu"))[0]
+    train = forecasts(config, FOUR, run, Measured(0.5, 1, 1, 1, 1, "cpu", 10))[0]
     assert train.seconds == 3.0 / 3 * 2 * 300  # three replicas a rank then, two now
     assert train.source == "this run's events"
 
@@ -113,7 +113,7 @@ def test_a_replica_s_time_goes_by_the_ranks_that_worked_and_not_by_the_job_s_tas
 
 
 def test_files_are_about_as_large_as_said(config):
-    sizes = files(config, Measured(0.1, 1, 4000, 64, 10, "cpu"))
+    sizes = files(config, Measured(0.1, 1, 4000, 64, 10, "cpu", 10))
     assert sizes["checkpoints/"] == 3 * 4000 * 2
     assert sizes["curriculum.h5"] == 2 * 10 * (64 + 10) * 4
 
@@ -123,6 +123,7 @@ def test_of_large_replicas_two_are_enough(config, monkeypatch):
     told = []
     found = measure(config, lambda *at: told.append(at))
     assert told == [(0, 12), (1, 12)]
+    assert found.replicas == 1
     assert found.seconds > 0
 
 
@@ -130,7 +131,7 @@ def test_a_measurement_is_that_of_a_replica(config):
     began = time.perf_counter()
     found = measure(config)
     assert 0 < found.seconds < (time.perf_counter() - began) / 10
-    assert (found.image_values, found.classes, found.device) == (64, 10, "cpu")
+    assert (found.image_values, found.classes, found.device, found.replicas) == (64, 10, "cpu", 10)
     assert found.peak_bytes > 50 << 20
     assert found.teacher_bytes % 8 == 0
     assert not run_of(config).path.exists()
