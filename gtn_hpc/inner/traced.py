@@ -108,6 +108,14 @@ class Traced(Adjoint):
         except NotTraceable as reason:
             log.info("adjoint: %s runs untraced: %s", kind, reason)
         if len(self.programs) > CACHED:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """For the next programs. CUDA graphs end all at once: one that ends alone takes memory from those that stay
+        (pytorch issue 193402); so that this is rare, half of the programs go."""
+        if self.graphs is not None:
+            self.graphs.forget()
+        for _ in range(1 if self.graphs is None else len(self.programs) // 2):
             self.programs.popitem(last=False)
 
     def make(self, function: Program, values: list[Tensor]) -> Program:

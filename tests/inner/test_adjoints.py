@@ -13,6 +13,7 @@ from torch import nn
 from gtn_hpc.core.records import Batch, Hyper, ImageShape
 from gtn_hpc.inner.adjoint import Adjoint, Step
 from gtn_hpc.inner.auto import make_adjoint
+from gtn_hpc.inner.compiled import Compiled
 from gtn_hpc.inner.engine import MetaGradient, Task
 from gtn_hpc.inner.flat import FlatLearner, FlatState
 from gtn_hpc.inner.keeping import GENERATOR
@@ -226,3 +227,12 @@ def test_the_kits_rounding_after_32_steps_is_like_autograds() -> None:
     exact = gradient(torch.float64, Unrolled())
     kit, reverse = (relative_error(gradient(torch.float32, Trajectory(a)), exact) for a in (Kit(), Reverse()))
     assert kit < 3 * reverse
+
+
+def test_what_draws_random_numbers_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda graph, **_: lambda *given: ["compiled"])
+    make = Compiled(Reverse()).make
+    assert make(lambda x: [2 * x], [torch.ones(3)])(torch.ones(3)) == ["compiled"]
+    drops = make(lambda x: [torch.nn.functional.dropout(x, 0.5)], [torch.ones(99)])
+    (found,) = drops(torch.ones(99))
+    assert found is not None and set(found.tolist()) == {0.0, 2.0}

@@ -16,7 +16,7 @@ from gtn_hpc.bench.methods import Method, make
 from gtn_hpc.bench.workloads import WORKLOADS, make_problem
 from gtn_hpc.core.errors import DeviceLost, OutOfMemory
 from gtn_hpc.core.records import Batch, Hyper
-from gtn_hpc.inner import graphed
+from gtn_hpc.inner import graphed, traced
 from gtn_hpc.inner.auto import Preferring, make_adjoint
 from gtn_hpc.inner.optimisers import SGD, Adam, InnerOptimiser
 from gtn_hpc.inner.record import Program
@@ -264,3 +264,21 @@ def test_a_step_that_cannot_be_captured_is_a_lost_device_and_one_without_memory_
         steps("operation not permitted when stream is capturing\nmore")
     with pytest.raises(RuntimeError, match="CUDA error: out of memory"):
         steps("CUDA error: out of memory")
+
+
+def test_no_graph_of_an_adjoint_ends_alone(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Full, the adjoint forgets all its graphs at once, and the older half of its programs."""
+    monkeypatch.setattr(traced, "CACHED", 3)
+    adjoint = Traced(Reverse(), graphs=graphed.Graphs())
+    assert adjoint.graphs is not None
+    for key in range(3):
+        adjoint._remember(key, "advance", lambda *values: [2 * values[0]], [torch.ones(1)], adjoint.graphs)
+        under_test = adjoint.programs[key]
+        assert isinstance(under_test, graphed.Graphed)
+        assert calls(under_test, 4) == [0.0, 2.0, 4.0, 6.0]
+    kept = [program for program in adjoint.programs.values() if isinstance(program, graphed.Graphed)]
+    assert all(program._graph is not None for program in kept)
+    adjoint._remember(3, "advance", lambda *values: [2 * values[0]], [torch.ones(1)], adjoint.graphs)
+    assert list(adjoint.programs) == [2, 3]
+    assert all(program._graph is None for program in kept)
+    assert calls(kept[2], 4) == [0.0, 2.0, 4.0, 6.0]
