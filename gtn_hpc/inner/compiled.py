@@ -12,8 +12,8 @@ class Compiled(Traced):
     """As `Traced`, through torch.compile; for learners of one shape that train for long. Needs a C++ compiler.
 
     What draws random numbers stays a trace: Inductor may draw others in the step than in its adjoint (pytorch issue
-    198333). On a GPU the mode reduce-overhead records CUDA graphs of the step and its adjoint, whose results the next call
-    overwrites: they are copied.
+    198333). On a GPU the mode reduce-overhead records CUDA graphs of both, whose results the next call overwrites: they
+    are copied.
     """
 
     def make(self, function: Program, values: list[Tensor]) -> Program:
