@@ -130,7 +130,7 @@ def test_of_large_replicas_two_are_enough(config, monkeypatch):
 def test_a_measurement_is_that_of_a_replica(config):
     began = time.perf_counter()
     found = measure(config)
-    assert 0 < found.seconds < (time.perf_counter() - began) / 10
+    assert 0 < found.seconds < (time.perf_counter() - began) / 5  # half of the ten took the median or longer
     assert (found.image_values, found.classes, found.device, found.replicas) == (64, 10, "cpu", 10)
     assert found.peak_bytes > 50 << 20
     assert found.teacher_bytes % 8 == 0
