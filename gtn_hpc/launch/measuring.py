@@ -4,7 +4,6 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,8 @@ from gtn_hpc.config import Config
 
 if TYPE_CHECKING:
     import torch
+
+    from gtn_hpc.meta.pupil import Tell
 
 WARM_UP, ROUNDS = 2, 10
 """Replicas that are not counted, and that are, at most."""
@@ -34,7 +35,7 @@ class Measured:
     replicas: int
 
 
-def measure(config: Config, tell: Callable[[int, int], None] = lambda _done, _total: None) -> Measured:
+def measure(config: Config, tell: "Tell") -> Measured:
     """Runs a few replicas of the first meta-iterations; updates and writes nothing. `tell` hears of each.
 
     Raises:

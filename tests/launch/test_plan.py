@@ -15,6 +15,7 @@ from gtn_hpc.core.records import Score
 from gtn_hpc.core.rundir import RunDirectory
 from gtn_hpc.launch.measuring import Measured, measure
 from gtn_hpc.launch.planning import files, forecasts, lines
+from gtn_hpc.meta.pupil import nobody
 from gtn_hpc.scores.journal import Journal
 from gtn_hpc.scores.rows import CertificateRow, FinalRow
 
@@ -129,7 +130,7 @@ def test_of_large_replicas_two_are_enough(config, monkeypatch):
 
 def test_a_measurement_is_that_of_a_replica(config):
     began = time.perf_counter()
-    found = measure(config)
+    found = measure(config, nobody)
     assert 0 < found.seconds < (time.perf_counter() - began) / 5  # half of the ten took the median or longer
     assert (found.image_values, found.classes, found.device, found.replicas) == (64, 10, "cpu", 10)
     assert found.peak_bytes > 50 << 20
